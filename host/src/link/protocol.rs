@@ -1,0 +1,324 @@
+//! What the frames carry, and who may send which.
+//!
+//! The host trusts nothing of what a worker sends: every field is checked when it is decoded, and
+//! [`FromWorker::decode`] refuses what a worker may not say.
+
+use std::time::Duration;
+
+use cofferdam_guest::abi;
+use serde::{Deserialize, Serialize};
+
+use super::frame::{Frame, Kind, Parts};
+use super::{Link, LinkError};
+use crate::job::{Job, Limits, Outcome, Phases, Reply, TrapKind};
+use crate::mail::{Received, Wait};
+use crate::runtime::{InstancePolicy, Settings};
+
+/// The first frame: what the worker is to run. The artifact's descriptor precedes it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Setup {
+    pub(crate) fingerprint: String,
+    pub(crate) settings: Settings,
+    pub(crate) limits: Limits,
+    pub(crate) instance: InstancePolicy,
+}
+
+/// Everything that a worker may say.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum FromWorker {
+    Ready,
+    Failed(String),
+    Reply(Reply),
+    Post(Vec<u8>),
+    Recv(Wait),
+    Log(abi::Level, String),
+    Panicked(String),
+}
+
+/// Everything that the host says to a worker that is set up.
+pub(crate) enum FromHost {
+    Job { number: u64, seed: Option<u64>, input: Vec<u8> },
+    Mail(Received),
+}
+
+/// Text in frames is cut here: enough for a reason, and no way to fill the host's memory.
+const MAX_TEXT: usize = 16 << 10;
+
+fn garbled(what: &str) -> LinkError {
+    LinkError::Garbled(what.to_owned())
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(&bytes[..bytes.len().min(MAX_TEXT)]).into_owned()
+}
+
+impl Setup {
+    pub(crate) fn send(&self, link: &mut dyn Link) -> Result<(), LinkError> {
+        let body = serde_json::to_vec(self).map_err(|error| LinkError::Garbled(error.to_string()))?;
+        link.send(Parts { kind: Kind::Setup, job: 0, body: &body, trailer: &[] })
+    }
+
+    pub(crate) fn decode(frame: &Frame) -> Result<Self, LinkError> {
+        if frame.kind != Kind::Setup {
+            return Err(garbled("the first frame is no setup"));
+        }
+        serde_json::from_slice(&frame.body).map_err(|error| LinkError::Garbled(error.to_string()))
+    }
+}
+
+/// Sends a job: its input is the body, its seed (8 bytes, or none) the trailer.
+pub(crate) fn send_job(link: &mut dyn Link, job: &Job) -> Result<(), LinkError> {
+    let seed = job.seed().map(u64::to_le_bytes);
+    let trailer: &[u8] = seed.as_ref().map_or(&[], |bytes| bytes);
+    link.send(Parts { kind: Kind::Job, job: job.number(), body: job.input(), trailer })
+}
+
+const MAIL_MESSAGE: u8 = 0;
+const MAIL_TIMED_OUT: u8 = 1;
+const MAIL_CLOSED: u8 = 2;
+
+/// Answers a worker's `Recv`.
+pub(crate) fn send_mail(link: &mut dyn Link, job: u64, received: &Received) -> Result<(), LinkError> {
+    let (tag, body): (u8, &[u8]) = match received {
+        Received::Message(message) => (MAIL_MESSAGE, message),
+        Received::TimedOut => (MAIL_TIMED_OUT, &[]),
+        // An interrupted wait ends with the worker's death, before it can read this.
+        Received::Closed | Received::Interrupted => (MAIL_CLOSED, &[]),
+    };
+    link.send(Parts { kind: Kind::Mail, job, body, trailer: &[tag] })
+}
+
+impl FromHost {
+    pub(crate) fn decode(frame: Frame) -> Result<Self, LinkError> {
+        match (frame.kind, frame.trailer.as_slice()) {
+            (Kind::Job, trailer) => {
+                let seed = match trailer {
+                    [] => None,
+                    bytes => Some(u64::from_le_bytes(
+                        bytes.try_into().map_err(|_| garbled("a seed has not 8 bytes"))?,
+                    )),
+                };
+                Ok(Self::Job { number: frame.job, seed, input: frame.body })
+            }
+            (Kind::Mail, [MAIL_MESSAGE]) => Ok(Self::Mail(Received::Message(frame.body))),
+            (Kind::Mail, [MAIL_TIMED_OUT]) => Ok(Self::Mail(Received::TimedOut)),
+            (Kind::Mail, [MAIL_CLOSED]) => Ok(Self::Mail(Received::Closed)),
+            (kind, _) => Err(LinkError::Garbled(format!("the host may not send {kind} here"))),
+        }
+    }
+}
+
+impl FromWorker {
+    /// Sends this, as part of job `job`.
+    pub(crate) fn send(&self, link: &mut dyn Link, job: u64) -> Result<(), LinkError> {
+        let mut trailer = Vec::new();
+        let (kind, body): (Kind, &[u8]) = match self {
+            Self::Ready => (Kind::Ready, &[]),
+            Self::Failed(why) => (Kind::Failed, why.as_bytes()),
+            Self::Reply(reply) => {
+                encode_ending(reply, &mut trailer);
+                (Kind::Reply, &reply.output)
+            }
+            Self::Post(message) => (Kind::Post, message),
+            Self::Recv(wait) => {
+                trailer.extend_from_slice(&encode_wait(*wait));
+                (Kind::Recv, &[])
+            }
+            Self::Log(level, line) => {
+                trailer.extend_from_slice(&level.as_i32().to_le_bytes());
+                (Kind::Log, line.as_bytes())
+            }
+            Self::Panicked(message) => (Kind::Panicked, message.as_bytes()),
+        };
+        link.send(Parts { kind, job, body, trailer: &trailer })
+    }
+
+    pub(crate) fn decode(frame: Frame) -> Result<Self, LinkError> {
+        let Frame { kind, body, trailer, job: _ } = frame;
+        match kind {
+            Kind::Ready => Ok(Self::Ready),
+            Kind::Failed => Ok(Self::Failed(text(&body))),
+            Kind::Reply => decode_reply(body, &trailer).map(Self::Reply),
+            Kind::Post => Ok(Self::Post(body)),
+            Kind::Recv => {
+                let bytes = trailer.try_into().map_err(|_| garbled("a wait has not 8 bytes"))?;
+                Ok(Self::Recv(decode_wait(bytes)))
+            }
+            Kind::Log => {
+                let level = trailer.try_into().map_err(|_| garbled("a log level has not 4 bytes"))?;
+                Ok(Self::Log(abi::Level::from_i32(i32::from_le_bytes(level)), text(&body)))
+            }
+            Kind::Panicked => Ok(Self::Panicked(text(&body))),
+            Kind::Setup | Kind::Job | Kind::Mail => {
+                Err(LinkError::Garbled(format!("a worker may not send {kind}")))
+            }
+        }
+    }
+}
+
+/// Milliseconds; negative for ever.
+fn encode_wait(wait: Wait) -> [u8; 8] {
+    let millis = match wait {
+        Wait::Poll => 0,
+        Wait::For(span) => i64::try_from(span.as_millis()).unwrap_or(i64::MAX),
+        Wait::Forever => -1,
+    };
+    millis.to_le_bytes()
+}
+
+fn decode_wait(bytes: [u8; 8]) -> Wait {
+    match u64::try_from(i64::from_le_bytes(bytes)) {
+        Ok(0) => Wait::Poll,
+        Ok(millis) => Wait::For(Duration::from_millis(millis)),
+        Err(_) => Wait::Forever,
+    }
+}
+
+/// Outcome 1 │ trap 1 │ code 4 │ dropped logs 8 │ instantiate 8 │ call 8 │ reason …
+const ENDING: usize = 30;
+
+const OUTPUT: u8 = 0;
+const REFUSED: u8 = 1;
+const TRAPPED: u8 = 2;
+const DEADLINE: u8 = 3;
+const OUT_OF_FUEL: u8 = 4;
+const MEMORY_LIMIT: u8 = 5;
+const OUTPUT_LIMIT: u8 = 6;
+const INTERFACE_VIOLATION: u8 = 7;
+const INVALID_GUEST: u8 = 8;
+
+fn encode_ending(reply: &Reply, trailer: &mut Vec<u8>) {
+    let (tag, trap, code, reason): (u8, u8, i32, &str) = match &reply.outcome {
+        Outcome::Output => (OUTPUT, 0, 0, ""),
+        Outcome::Refused { code, reason } => (REFUSED, 0, *code, reason),
+        Outcome::Trapped { kind, reason } => {
+            let place = TrapKind::ALL.iter().position(|known| known == kind);
+            (TRAPPED, place.and_then(|place| u8::try_from(place).ok()).unwrap_or(u8::MAX), 0, reason)
+        }
+        Outcome::Deadline => (DEADLINE, 0, 0, ""),
+        Outcome::OutOfFuel => (OUT_OF_FUEL, 0, 0, ""),
+        Outcome::MemoryLimit => (MEMORY_LIMIT, 0, 0, ""),
+        Outcome::OutputLimit => (OUTPUT_LIMIT, 0, 0, ""),
+        Outcome::InterfaceViolation(what) => (INTERFACE_VIOLATION, 0, 0, what),
+        Outcome::InvalidGuest(why) => (INVALID_GUEST, 0, 0, why),
+    };
+    let nanos = |span: Duration| u64::try_from(span.as_nanos()).unwrap_or(u64::MAX).to_le_bytes();
+    trailer.extend_from_slice(&[tag, trap]);
+    trailer.extend_from_slice(&code.to_le_bytes());
+    trailer.extend_from_slice(&reply.dropped_logs.to_le_bytes());
+    trailer.extend_from_slice(&nanos(reply.phases.instantiate));
+    trailer.extend_from_slice(&nanos(reply.phases.call));
+    trailer.extend_from_slice(&reason.as_bytes()[..reason.len().min(MAX_TEXT)]);
+}
+
+fn decode_reply(output: Vec<u8>, trailer: &[u8]) -> Result<Reply, LinkError> {
+    let (fields, reason) = trailer.split_at_checked(ENDING).ok_or_else(|| garbled("a reply is cut off"))?;
+    let number = |at: usize| {
+        let mut bytes = [0; 8];
+        bytes.copy_from_slice(&fields[at..at + 8]);
+        u64::from_le_bytes(bytes)
+    };
+    let code = i32::from_le_bytes([fields[2], fields[3], fields[4], fields[5]]);
+    let outcome = match fields[0] {
+        OUTPUT => Outcome::Output,
+        REFUSED => Outcome::Refused { code, reason: text(reason) },
+        TRAPPED => Outcome::Trapped {
+            kind: *TrapKind::ALL
+                .get(usize::from(fields[1]))
+                .ok_or_else(|| garbled("a reply names an unknown trap"))?,
+            reason: text(reason),
+        },
+        DEADLINE => Outcome::Deadline,
+        OUT_OF_FUEL => Outcome::OutOfFuel,
+        MEMORY_LIMIT => Outcome::MemoryLimit,
+        OUTPUT_LIMIT => Outcome::OutputLimit,
+        INTERFACE_VIOLATION => Outcome::InterfaceViolation(text(reason)),
+        INVALID_GUEST => Outcome::InvalidGuest(text(reason)),
+        _ => return Err(garbled("a reply names an unknown outcome")),
+    };
+    let phases = Phases {
+        instantiate: Duration::from_nanos(number(14)),
+        call: Duration::from_nanos(number(22)),
+    };
+    Ok(Reply { outcome, output, dropped_logs: number(6), phases })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixStream;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::link::pipe::Pipe;
+
+    fn over_a_pipe(said: &FromWorker) -> FromWorker {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        said.send(&mut Pipe::new(ours, 1 << 20), 3).unwrap();
+        FromWorker::decode(Pipe::new(theirs, 1 << 20).receive().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn every_outcome_arrives_as_it_was_sent() {
+        let mut outcomes = vec![
+            Outcome::Output,
+            Outcome::Refused { code: -7, reason: "no".into() },
+            Outcome::Deadline,
+            Outcome::OutOfFuel,
+            Outcome::MemoryLimit,
+            Outcome::OutputLimit,
+            Outcome::InterfaceViolation("out of range".into()),
+            Outcome::InvalidGuest("too much".into()),
+        ];
+        let trapped = |kind| Outcome::Trapped { kind, reason: "because".into() };
+        outcomes.extend(TrapKind::ALL.map(trapped));
+        for outcome in outcomes {
+            let reply = FromWorker::Reply(Reply {
+                outcome,
+                output: b"partial".to_vec(),
+                dropped_logs: 12,
+                phases: Phases {
+                    instantiate: Duration::from_nanos(34),
+                    call: Duration::from_micros(56),
+                },
+            });
+            assert_eq!(over_a_pipe(&reply), reply);
+        }
+    }
+
+    #[test]
+    fn everything_else_that_a_worker_says_arrives_too() {
+        let sayings = [
+            FromWorker::Ready,
+            FromWorker::Failed("no such file".into()),
+            FromWorker::Post(vec![0, 255]),
+            FromWorker::Recv(Wait::Poll),
+            FromWorker::Recv(Wait::For(Duration::from_millis(1500))),
+            FromWorker::Recv(Wait::Forever),
+            FromWorker::Log(abi::Level::Warn, "hot".into()),
+            FromWorker::Panicked("oh".into()),
+        ];
+        for said in sayings {
+            assert_eq!(over_a_pipe(&said), said);
+        }
+    }
+
+    #[test]
+    fn a_worker_may_not_speak_for_the_host() {
+        for kind in [Kind::Setup, Kind::Job, Kind::Mail] {
+            let frame = Frame { kind, job: 0, body: vec![], trailer: vec![] };
+            assert!(matches!(FromWorker::decode(frame), Err(LinkError::Garbled(_))));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_trailer_makes_the_decoder_panic(kind in 0usize..7, trailer: Vec<u8>, body: Vec<u8>) {
+            let kinds = [Kind::Ready, Kind::Failed, Kind::Reply, Kind::Post, Kind::Recv, Kind::Log, Kind::Panicked];
+            let frame = Frame { kind: kinds[kind], job: 0, body: body.clone(), trailer: trailer.clone() };
+            let _ = FromWorker::decode(frame);
+            let frame = Frame { kind: Kind::Job, job: 0, body, trailer };
+            let _ = FromHost::decode(frame);
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! A compiled guest, in a form that can be handed to another process.
+//!
+//! The code lies in a sealed memfd. Whoever maps it, maps bytes that were checked before the seal
+//! and cannot change after it; a file on disk could be swapped between check and use.
+
+use std::fs::File;
+use std::io::{Seek, Write};
+use std::time::{Duration, Instant};
+
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
+
+use super::cache::{Cache, CacheError};
+use super::config::fingerprint;
+use super::{RuntimeError, Settings, chain};
+use crate::guest::Guest;
+
+/// Compiled code and what it was compiled for.
+#[derive(Debug)]
+pub(crate) struct Artifact {
+    image: File,
+    bytes: usize,
+    settings: Settings,
+    fingerprint: String,
+    provenance: Provenance,
+    took: Duration,
+}
+
+/// Where an artifact came from.
+#[derive(Debug)]
+pub(crate) enum Provenance {
+    /// It was found in the cache, whole.
+    Cached,
+    /// It was compiled; the cache could not be used for the reason given, if there is one.
+    Compiled {
+        /// Why the cache did not have it or does not keep it, beyond "not compiled before".
+        cache_trouble: Option<CacheError>,
+    },
+}
+
+impl Artifact {
+    /// Compiles a guest, or takes it from the cache.
+    ///
+    /// Trouble with the cache is no error: the guest is compiled anew, and [`Artifact::provenance`]
+    /// tells what was wrong.
+    ///
+    /// # Errors
+    /// [`RuntimeError::Invalid`] if the module does not compile.
+    pub(crate) fn prepare(guest: &Guest, settings: Settings, cache: &Cache) -> Result<Self, RuntimeError> {
+        let start = Instant::now();
+        let engine = settings.engine()?;
+        let fingerprint = fingerprint(&engine);
+        let found = cache.get(guest, &fingerprint);
+        let (code, provenance) = match found {
+            Ok(Some(code)) => (code, Provenance::Cached),
+            Ok(None) | Err(_) => {
+                let code = engine
+                    .precompile_module(guest.wasm())
+                    .map_err(|error| RuntimeError::Invalid(chain(&error)))?;
+                let kept = cache.put(guest, &fingerprint, &code);
+                (code, Provenance::Compiled { cache_trouble: found.err().or(kept.err()) })
+            }
+        };
+        Ok(Self {
+            image: sealed(&code)?,
+            bytes: code.len(),
+            settings,
+            fingerprint,
+            provenance,
+            took: start.elapsed(),
+        })
+    }
+
+    /// An artifact that another process prepared and sent.
+    pub(crate) fn received(image: File, settings: Settings, fingerprint: String) -> Self {
+        Self {
+            image,
+            bytes: 0,
+            settings,
+            fingerprint,
+            provenance: Provenance::Cached,
+            took: Duration::ZERO,
+        }
+    }
+
+    /// Bytes of compiled code.
+    #[must_use]
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// What it was compiled for.
+    #[must_use]
+    pub(crate) fn settings(&self) -> Settings {
+        self.settings
+    }
+
+    /// Names what a process must agree with before it may load this.
+    #[must_use]
+    pub(crate) fn fingerprint(&self) -> &str {
+        &self.fingerprint
+    }
+
+    /// Where it came from.
+    #[must_use]
+    pub(crate) fn provenance(&self) -> &Provenance {
+        &self.provenance
+    }
+
+    /// How long it took to compile, or to find.
+    #[must_use]
+    pub(crate) fn took(&self) -> Duration {
+        self.took
+    }
+
+    pub(crate) fn image(&self) -> &File {
+        &self.image
+    }
+}
+
+/// Bytes in memory that nobody can change any more, behind a descriptor.
+fn sealed(code: &[u8]) -> Result<File, RuntimeError> {
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    let mut file = File::from(memfd_create("cofferdam-artifact", flags).map_err(std::io::Error::from)?);
+    file.write_all(code)?;
+    file.rewind()?;
+    let seals = SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE | SealFlags::SEAL;
+    fcntl_add_seals(&file, seals).map_err(std::io::Error::from)?;
+    Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::Limits;
+    use crate::runtime::Metering;
+
+    #[test]
+    fn a_sealed_image_can_be_neither_written_nor_truncated() {
+        let mut image = sealed(b"code").unwrap();
+        assert!(image.write_all(b"x").is_err());
+        assert!(image.set_len(1).is_err());
+    }
+
+    #[test]
+    fn a_module_that_does_not_validate_is_refused_by_name() {
+        // `handle` promises an i32 and leaves nothing: the sections are well-formed, the body is not.
+        let text = r#"(module (memory (export "memory") 1) (func (export "cofferdam_abi_1"))
+            (func (export "handle") (result i32)))"#;
+        let guest = Guest::from_bytes("broken", text.as_bytes()).unwrap();
+        let settings = Settings::new(&Limits::default(), Metering::Unmetered);
+        let error = Artifact::prepare(&guest, settings, &Cache::off()).unwrap_err();
+        assert!(matches!(error, RuntimeError::Invalid(_)), "{error}");
+    }
+}

@@ -1,0 +1,261 @@
+//! Compiled guests on disk, so that a second run does not compile again.
+//!
+//! An entry is named by the guest's digest and the engine's fingerprint, and begins with the digest
+//! of what follows. It is read whole and checked before a byte of it is used; a damaged, cut-off or
+//! stale entry counts as absent and is written anew. Entries appear by `rename`, so a reader never
+//! sees half of one, and two writers do no harm.
+//!
+//! Compiled code is native code: whoever can write the cache can run code in the host. The folder
+//! is therefore made with mode 0700, and one that belongs to somebody else, or that others can
+//! write, is not used.
+
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use sha2::{Digest, Sha256};
+
+use crate::guest::Guest;
+
+/// Begins every entry; its last digit is the version of this layout.
+const MAGIC: &[u8; 8] = b"cofdam\0\x01";
+const HEADER: usize = MAGIC.len() + 32;
+
+/// Past so many bytes the entries that were used longest ago are removed: room for about a hundred
+/// large guests, and no surprise on a small disk.
+const MAX_BYTES: u64 = 512 << 20;
+
+/// A folder of compiled guests, or none.
+#[derive(Clone, Debug)]
+pub struct Cache {
+    folder: Option<PathBuf>,
+}
+
+/// Why the cache could not serve. Never fatal: the guest is compiled instead.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CacheError {
+    /// The folder cannot be made, read or written.
+    #[error("the cache folder {path} cannot be used: {error}", path = .path.display())]
+    Folder {
+        /// The folder or the entry.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The folder is not safe to take native code from.
+    #[error("the cache folder {path} is not used: {why}", path = .path.display())]
+    Unsafe {
+        /// The folder.
+        path: PathBuf,
+        /// Who else could write it.
+        why: &'static str,
+    },
+    /// An entry was cut off, changed, or written by another version.
+    #[error("the cache entry {path} is damaged ({why}) and was made anew", path = .path.display())]
+    Damaged {
+        /// The entry.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+}
+
+impl Cache {
+    /// The user's cache: `$COFFERDAM_CACHE_DIR`, else `$XDG_CACHE_HOME/cofferdam`, else
+    /// `~/.cache/cofferdam`. Without any of these, none.
+    #[must_use]
+    pub fn of_user() -> Self {
+        let var = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let folder = var("COFFERDAM_CACHE_DIR")
+            .or_else(|| var("XDG_CACHE_HOME").map(|base| base.join("cofferdam")))
+            .or_else(|| var("HOME").map(|home| home.join(".cache").join("cofferdam")));
+        Self { folder }
+    }
+
+    /// A cache in this folder, which is made when the first entry is written.
+    #[must_use]
+    pub fn at(folder: impl Into<PathBuf>) -> Self {
+        Self { folder: Some(folder.into()) }
+    }
+
+    /// No cache: every guest is compiled.
+    #[must_use]
+    pub fn off() -> Self {
+        Self { folder: None }
+    }
+
+    pub(super) fn get(&self, guest: &Guest, fingerprint: &str) -> Result<Option<Vec<u8>>, CacheError> {
+        let Some(folder) = &self.folder else { return Ok(None) };
+        let path = entry(folder, guest, fingerprint);
+        let mut file = match File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(CacheError::Folder { path, error }),
+        };
+        check_owner(folder)?;
+        let mut bytes = Vec::new();
+        if let Err(error) = file.read_to_end(&mut bytes) {
+            return Err(CacheError::Folder { path, error });
+        }
+        let damaged = |why| CacheError::Damaged { path: path.clone(), why };
+        let (header, code) = bytes.split_at_checked(HEADER).ok_or_else(|| damaged("cut off"))?;
+        let (magic, digest) = header.split_at(MAGIC.len());
+        if magic != MAGIC {
+            return Err(damaged("another layout"));
+        }
+        if Sha256::digest(code).as_slice() != digest {
+            return Err(damaged("its digest does not match"));
+        }
+        // The time of last use orders the entries when room is needed; it is worth no error.
+        let _ = file.set_modified(SystemTime::now());
+        Ok(Some(bytes.split_off(HEADER)))
+    }
+
+    pub(super) fn put(&self, guest: &Guest, fingerprint: &str, code: &[u8]) -> Result<(), CacheError> {
+        let Some(folder) = &self.folder else { return Ok(()) };
+        let failed = |error| CacheError::Folder { path: folder.clone(), error };
+        DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
+        check_owner(folder)?;
+        let path = entry(folder, guest, fingerprint);
+        let temporary = path.with_extension(format!("tmp-{}-{:x}", std::process::id(), fastrand::u64(..)));
+        let written = write_durably(&temporary, code).and_then(|()| fs::rename(&temporary, &path));
+        if let Err(error) = written {
+            let _ = fs::remove_file(&temporary);
+            return Err(CacheError::Folder { path, error });
+        }
+        prune(folder, MAX_BYTES).map_err(failed)
+    }
+}
+
+fn entry(folder: &Path, guest: &Guest, fingerprint: &str) -> PathBuf {
+    folder.join(format!("{}-{fingerprint}.cwasm", guest.sha256()))
+}
+
+fn write_durably(path: &Path, code: &[u8]) -> io::Result<()> {
+    let mut file = File::create_new(path)?;
+    file.write_all(MAGIC)?;
+    file.write_all(&Sha256::digest(code))?;
+    file.write_all(code)?;
+    file.sync_all()
+}
+
+fn check_owner(folder: &Path) -> Result<(), CacheError> {
+    let metadata = fs::metadata(folder)
+        .map_err(|error| CacheError::Folder { path: folder.to_owned(), error })?;
+    let why = if metadata.uid() != rustix::process::geteuid().as_raw() {
+        "it belongs to another user"
+    } else if metadata.mode() & 0o022 != 0 {
+        "others may write it"
+    } else {
+        return Ok(());
+    };
+    Err(CacheError::Unsafe { path: folder.to_owned(), why })
+}
+
+/// Removes the entries that were used longest ago until the rest fits `max_bytes`, and what writers
+/// left behind that were killed.
+fn prune(folder: &Path, max_bytes: u64) -> io::Result<()> {
+    let mut entries = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        // Another process may remove it meanwhile.
+        if let Ok(metadata) = entry.metadata() {
+            entries.push((metadata.modified()?, metadata.len(), entry.path()));
+        }
+    }
+    entries.sort_unstable_by(|a, b| b.cmp(a));
+    let mut kept = 0;
+    for (modified, bytes, path) in entries {
+        let is_entry = path.extension().is_some_and(|extension| extension == "cwasm");
+        // A writer takes seconds; an hour later its temporary file is nobody's.
+        let orphan = !is_entry && modified.elapsed().is_ok_and(|age| age.as_secs() > 3600);
+        kept += bytes;
+        if orphan || (is_entry && kept > max_bytes) {
+            let _ = fs::remove_file(path);
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    fn guest() -> Guest {
+        Guest::embedded("trap").unwrap()
+    }
+
+    fn written() -> (tempfile::TempDir, Cache, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = Cache::at(folder.path().join("cache"));
+        cache.put(&guest(), "f", b"native code").unwrap();
+        let path = entry(&folder.path().join("cache"), &guest(), "f");
+        (folder, cache, path)
+    }
+
+    #[test]
+    fn what_was_put_is_found_again() {
+        let (_folder, cache, _) = written();
+        assert_eq!(cache.get(&guest(), "f").unwrap().as_deref(), Some(&b"native code"[..]));
+        assert!(cache.get(&guest(), "other").unwrap().is_none());
+    }
+
+    #[test]
+    fn an_entry_with_any_byte_changed_is_damaged() {
+        let (_folder, cache, path) = written();
+        let good = fs::read(&path).unwrap();
+        for position in 0..good.len() {
+            let mut bad = good.clone();
+            bad[position] ^= 1;
+            fs::write(&path, bad).unwrap();
+            let result = cache.get(&guest(), "f");
+            assert!(matches!(result, Err(CacheError::Damaged { .. })), "byte {position}");
+        }
+    }
+
+    #[test]
+    fn an_entry_cut_off_anywhere_is_damaged() {
+        let (_folder, cache, path) = written();
+        let good = fs::read(&path).unwrap();
+        for length in 0..good.len() {
+            fs::write(&path, &good[..length]).unwrap();
+            let result = cache.get(&guest(), "f");
+            assert!(matches!(result, Err(CacheError::Damaged { .. })), "cut at {length}");
+        }
+    }
+
+    #[test]
+    fn a_folder_that_others_may_write_is_not_used() {
+        let (folder, cache, _) = written();
+        fs::set_permissions(folder.path().join("cache"), fs::Permissions::from_mode(0o777)).unwrap();
+        assert!(matches!(cache.get(&guest(), "f"), Err(CacheError::Unsafe { .. })));
+        assert!(matches!(cache.put(&guest(), "g", b"x"), Err(CacheError::Unsafe { .. })));
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_made_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let blocker = folder.path().join("file");
+        fs::write(&blocker, "").unwrap();
+        let error = Cache::at(blocker.join("cache")).put(&guest(), "f", b"x").unwrap_err();
+        assert!(error.to_string().contains("file/cache"), "{error}");
+    }
+
+    #[test]
+    fn the_entries_used_longest_ago_make_room() {
+        let folder = tempfile::tempdir().unwrap();
+        for age in 0..4u64 {
+            let path = folder.path().join(format!("{age}.cwasm"));
+            fs::write(&path, [0; 100]).unwrap();
+            let modified = SystemTime::now() - std::time::Duration::from_secs(60 * age);
+            File::open(&path).unwrap().set_modified(modified).unwrap();
+        }
+        prune(folder.path(), 250).unwrap();
+        let left = |age: u64| folder.path().join(format!("{age}.cwasm")).exists();
+        assert_eq!([0, 1, 2, 3].map(left), [true, true, false, false]);
+    }
+}

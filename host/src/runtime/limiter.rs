@@ -1,0 +1,76 @@
+//! One account for all the memory that an instance grows.
+//!
+//! wasmtime asks for each memory and table on its own; a limit on each would let a guest have as
+//! many times the limit as it has memories. Here every growth is paid from one purse.
+
+use wasmtime::{Result, ResourceLimiter};
+
+/// What one table element costs: a pointer.
+const TABLE_ELEMENT: usize = 8;
+
+pub(super) struct Limiter {
+    limit: usize,
+    used: usize,
+    denied: bool,
+}
+
+impl Limiter {
+    pub(super) fn new(limit: usize) -> Self {
+        Self { limit, used: 0, denied: false }
+    }
+
+    /// Whether any growth was denied since [`Limiter::forget_denials`].
+    pub(super) fn denied(&self) -> bool {
+        self.denied
+    }
+
+    pub(super) fn forget_denials(&mut self) {
+        self.denied = false;
+    }
+
+    fn grow(&mut self, current: usize, desired: usize, unit: usize) -> bool {
+        let more = desired.saturating_sub(current).saturating_mul(unit);
+        match self.used.checked_add(more) {
+            Some(used) if used <= self.limit => {
+                self.used = used;
+                true
+            }
+            _ => {
+                self.denied = true;
+                false
+            }
+        }
+    }
+}
+
+impl ResourceLimiter for Limiter {
+    fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> Result<bool> {
+        Ok(self.grow(current, desired, 1))
+    }
+
+    fn table_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> Result<bool> {
+        Ok(self.grow(current, desired, TABLE_ELEMENT))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memories_and_tables_are_paid_from_one_purse() {
+        let mut limiter = Limiter::new(1000);
+        assert!(limiter.memory_growing(0, 600, None).unwrap());
+        assert!(limiter.table_growing(0, 50, None).unwrap());
+        assert!(!limiter.denied());
+        assert!(!limiter.memory_growing(0, 1, None).unwrap());
+        assert!(limiter.denied());
+    }
+
+    #[test]
+    fn growth_past_all_numbers_is_denied() {
+        let mut limiter = Limiter::new(usize::MAX);
+        assert!(limiter.memory_growing(0, 16, None).unwrap());
+        assert!(!limiter.table_growing(0, usize::MAX, None).unwrap());
+    }
+}

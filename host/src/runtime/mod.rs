@@ -1,0 +1,57 @@
+//! The only place that knows wasmtime.
+//!
+//! A guest becomes an [`Artifact`] once (compiled, or found in the [`Cache`]), which each process
+//! that runs it loads into a [`Program`]; each worker calls it through a [`Session`] of its own.
+//! One function, [`Settings::config`], builds the engine's configuration on both sides, so that
+//! what the host compiled is what the child can load, and the fingerprint proves it.
+
+mod artifact;
+mod cache;
+mod call;
+mod config;
+mod imports;
+mod interrupt;
+mod limiter;
+mod program;
+mod state;
+mod traps;
+
+pub(crate) use artifact::{Artifact, Provenance};
+pub use cache::Cache;
+pub use call::InstancePolicy;
+pub(crate) use call::Session;
+pub use config::Metering;
+pub(crate) use config::Settings;
+pub(crate) use interrupt::Interrupt;
+pub(crate) use program::Program;
+
+/// Why a guest could not be made ready to run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RuntimeError {
+    /// The compiler refuses the module.
+    #[error("it is not a valid module: {0}")]
+    Invalid(String),
+    /// This machine or these settings do not suit the engine.
+    #[error("the engine cannot be set up: {0}")]
+    Engine(String),
+    /// The compiled code cannot be loaded.
+    #[error("the compiled code cannot be loaded: {0}")]
+    Load(String),
+    /// The system refused memory for the compiled code.
+    #[error("the compiled code cannot be kept in memory: {0}")]
+    Memory(#[from] std::io::Error),
+    /// Two processes disagree about how guests are compiled.
+    #[error("compiled with fingerprint {theirs}, but this process has {ours}: is it another build of cofferdam?")]
+    Fingerprint {
+        /// The fingerprint of this process.
+        ours: String,
+        /// The fingerprint that came with the artifact.
+        theirs: String,
+    },
+}
+
+/// The whole chain of causes in one line; wasmtime's errors hide the useful part at the end.
+fn chain(error: &wasmtime::Error) -> String {
+    format!("{error:#}")
+}

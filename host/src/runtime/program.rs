@@ -1,0 +1,54 @@
+//! A guest that is loaded and linked, ready to be instantiated any number of times.
+
+use wasmtime::{Engine, InstancePre, Linker, Module};
+
+use super::config::fingerprint;
+use super::state::StoreState;
+use super::{Artifact, Interrupt, RuntimeError, chain, imports};
+use crate::job::Limits;
+
+/// Loaded once per process; its workers share it.
+pub(crate) struct Program {
+    pub(super) engine: Engine,
+    pub(super) instance: InstancePre<StoreState>,
+    pub(super) limits: Limits,
+    pub(super) settings: super::Settings,
+}
+
+impl Program {
+    /// Maps the artifact's code and links it.
+    ///
+    /// # Errors
+    /// [`RuntimeError::Fingerprint`] if it was compiled for an engine that is not this one.
+    pub(crate) fn load(artifact: &Artifact, limits: Limits) -> Result<Self, RuntimeError> {
+        let settings = artifact.settings();
+        let engine = settings.engine()?;
+        let ours = fingerprint(&engine);
+        if ours != artifact.fingerprint() {
+            let theirs = artifact.fingerprint().to_owned();
+            return Err(RuntimeError::Fingerprint { ours, theirs });
+        }
+        let load = |error: wasmtime::Error| RuntimeError::Load(chain(&error));
+        let module = map(&engine, artifact).map_err(load)?;
+        let mut linker = Linker::new(&engine);
+        imports::define(&mut linker).map_err(load)?;
+        let instance = linker.instantiate_pre(&module).map_err(load)?;
+        Ok(Self { engine, instance, limits, settings })
+    }
+
+    /// A flag by which a session of this program can be stopped.
+    pub(crate) fn interrupt(&self) -> Interrupt {
+        Interrupt::new(&self.engine)
+    }
+}
+
+/// The one place where compiled code becomes executable.
+#[expect(unsafe_code, reason = "wasmtime cannot check native code; the argument is made here, once")]
+fn map(engine: &Engine, artifact: &Artifact) -> wasmtime::Result<Module> {
+    let image = artifact.image().try_clone()?;
+    // SAFETY: the image was made by `precompile_module` of an engine with the same fingerprint
+    // (compared by the caller), in this process or in the parent that spawned it, which this process
+    // has to trust anyway. It lies in a memfd whose seals forbid every later change. Where it came
+    // from the cache, it was written by the same user and its digest was checked on these very bytes.
+    unsafe { Module::deserialize_open_file(engine, image) }
+}

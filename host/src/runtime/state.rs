@@ -1,0 +1,139 @@
+//! What the host keeps for a running guest.
+
+use std::sync::OnceLock;
+use std::time::Instant;
+
+use cofferdam_guest::abi;
+use wasmtime::Memory;
+
+use super::Interrupt;
+use super::limiter::Limiter;
+use crate::job::{Job, Outcome};
+
+/// Lives as long as a store, and so through many jobs where the instance is reused.
+pub(super) struct StoreState {
+    pub(super) limiter: Limiter,
+    /// Known once the instance exists; a start function runs before.
+    pub(super) memory: Option<Memory>,
+    pub(super) interrupt: Interrupt,
+    pub(super) job: JobState,
+}
+
+/// Lives as long as a job.
+pub(super) struct JobState {
+    pub(super) job: Job,
+    pub(super) output: Vec<u8>,
+    /// Bytes that the job may still say.
+    pub(super) allowance: usize,
+    pub(super) reason: String,
+    /// A message that the guest asked for with too small a buffer.
+    pub(super) pending: Option<Vec<u8>>,
+    pub(super) log_allowance: usize,
+    pub(super) dropped_logs: u64,
+    /// Set by a host function that ends the job.
+    pub(super) ending: Option<Outcome>,
+    chance: Chance,
+}
+
+/// Where `random` and `clock` come from.
+enum Chance {
+    System,
+    Seeded { rng: fastrand::Rng, ticks: i64 },
+}
+
+impl JobState {
+    pub(super) fn new(job: &Job, max_output: usize) -> Self {
+        Self {
+            job: job.clone(),
+            output: Vec::new(),
+            allowance: max_output,
+            reason: String::new(),
+            pending: None,
+            log_allowance: abi::MAX_LOG_PER_JOB,
+            dropped_logs: 0,
+            ending: None,
+            chance: match job.seed() {
+                None => Chance::System,
+                Some(seed) => Chance::Seeded {
+                    // Jobs with neighbouring numbers must not have neighbouring streams.
+                    rng: fastrand::Rng::with_seed(mix(seed ^ mix(job.number()))),
+                    ticks: 0,
+                },
+            },
+        }
+    }
+
+    pub(super) fn fill_random(&mut self, bytes: &mut [u8]) -> std::io::Result<()> {
+        match &mut self.chance {
+            Chance::Seeded { rng, .. } => rng.fill(bytes),
+            Chance::System => {
+                let mut rest = bytes;
+                while !rest.is_empty() {
+                    let filled = rustix::rand::getrandom(&mut *rest, rustix::rand::GetRandomFlags::empty())?;
+                    rest = &mut rest[filled..];
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Nanoseconds, monotonic; one microsecond a call where the job is seeded.
+    pub(super) fn clock(&mut self) -> i64 {
+        static ORIGIN: OnceLock<Instant> = OnceLock::new();
+        match &mut self.chance {
+            Chance::Seeded { ticks, .. } => {
+                *ticks += 1000;
+                *ticks
+            }
+            Chance::System => {
+                let since = ORIGIN.get_or_init(Instant::now).elapsed();
+                i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
+            }
+        }
+    }
+}
+
+/// The finaliser of `SplitMix64`: every input bit changes about half of the output bits.
+/// Steele, Lea, Flood: Fast splittable pseudorandom number generators, OOPSLA 2014, figure 17.
+pub(crate) fn mix(z: u64) -> u64 {
+    let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bytes(seed: Option<u64>, number: u64) -> [u8; 32] {
+        let mut bytes = [0; 32];
+        let job = Job::new("").numbered(number, seed);
+        JobState::new(&job, 0).fill_random(&mut bytes).unwrap();
+        bytes
+    }
+
+    #[test]
+    fn a_seed_and_a_number_decide_the_random_bytes() {
+        assert_eq!(bytes(Some(7), 3), bytes(Some(7), 3));
+        assert_ne!(bytes(Some(7), 3), bytes(Some(7), 4));
+        assert_ne!(bytes(Some(7), 3), bytes(Some(8), 3));
+    }
+
+    #[test]
+    fn without_a_seed_no_two_jobs_get_the_same_bytes() {
+        assert_ne!(bytes(None, 0), bytes(None, 0));
+    }
+
+    #[test]
+    fn a_seeded_clock_counts_microseconds() {
+        let mut state = JobState::new(&Job::new("").numbered(0, Some(1)), 0);
+        assert_eq!([state.clock(), state.clock()], [1000, 2000]);
+    }
+
+    #[test]
+    fn the_systems_clock_never_goes_back() {
+        let mut state = JobState::new(&Job::new(""), 0);
+        let first = state.clock();
+        assert!(state.clock() >= first);
+    }
+}

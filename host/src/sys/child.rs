@@ -1,0 +1,105 @@
+//! Processes as descriptors: a pidfd never points at a stranger who got the same number.
+
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, getppid, pidfd_open, pidfd_send_signal,
+    set_parent_process_death_signal, waitid,
+};
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// By itself, with this code.
+    Code(i32),
+    /// By this signal.
+    Signal(i32),
+}
+
+/// Opens a child of this process that has not been reaped.
+pub(crate) fn open(pid: u32) -> io::Result<OwnedFd> {
+    let raw = i32::try_from(pid).map_err(io::Error::other)?;
+    let pid = Pid::from_raw(raw).ok_or_else(|| io::Error::other("process 0 is no child"))?;
+    Ok(pidfd_open(pid, PidfdFlags::empty())?)
+}
+
+/// Ends a process at once. One that has already ended is no error.
+pub(crate) fn kill(pidfd: impl AsFd) -> io::Result<()> {
+    match pidfd_send_signal(pidfd, Signal::KILL) {
+        Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Reaps a child if it has ended.
+pub(crate) fn reap(pidfd: impl AsFd) -> io::Result<Option<Exit>> {
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
+    let status = rustix::io::retry_on_intr(|| waitid(WaitId::PidFd(pidfd.as_fd()), options))?;
+    Ok(status.map(|status| match (status.exit_status(), status.terminating_signal()) {
+        (Some(code), _) => Exit::Code(code),
+        (None, Some(signal)) => Exit::Signal(signal),
+        (None, None) => Exit::Code(-1),
+    }))
+}
+
+/// Whether a process is stopped (by `SIGSTOP`, or by a debugger), as `proc_pid_stat(5)` tells.
+pub(crate) fn is_stopped(pid: u32) -> bool {
+    let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else { return false };
+    // The state follows the name, which stands in parentheses and may itself contain some.
+    let state = stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
+    matches!(state, Some('T' | 't'))
+}
+
+/// Asks the kernel to kill this process when the thread that spawned it ends.
+///
+/// # Errors
+/// `NotFound` if the parent is gone already: the request came too late to be heard.
+pub(crate) fn die_with(parent: u32) -> io::Result<()> {
+    set_parent_process_death_signal(Some(Signal::KILL))?;
+    let now = getppid().map_or(0, |pid| pid.as_raw_nonzero().get());
+    if u32::try_from(now) == Ok(parent) {
+        Ok(())
+    } else {
+        Err(io::Error::new(io::ErrorKind::NotFound, "the host is gone"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    fn reaped(pidfd: &OwnedFd) -> Exit {
+        let patience = Instant::now() + Duration::from_secs(10);
+        loop {
+            if let Some(exit) = reap(pidfd).unwrap() {
+                return exit;
+            }
+            assert!(Instant::now() < patience, "the child does not end");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    #[test]
+    fn a_killed_child_is_told_from_one_that_exits() {
+        let sleeper = Command::new("sleep").arg("60").spawn().unwrap();
+        let pidfd = open(sleeper.id()).unwrap();
+        assert_eq!(reap(&pidfd).unwrap(), None);
+        kill(&pidfd).unwrap();
+        assert_eq!(reaped(&pidfd), Exit::Signal(9));
+        kill(&pidfd).unwrap();
+
+        let failing = Command::new("sh").args(["-c", "exit 7"]).spawn().unwrap();
+        assert_eq!(reaped(&open(failing.id()).unwrap()), Exit::Code(7));
+    }
+
+    #[test]
+    fn a_process_that_runs_is_not_stopped() {
+        assert!(!is_stopped(std::process::id()));
+        assert!(!is_stopped(u32::MAX));
+    }
+}
