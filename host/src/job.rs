@@ -117,13 +117,21 @@ impl Job {
     }
 
     /// A job as the child's side sees it: its messages travel over the link.
-    pub(crate) fn received(number: u64, seed: Option<u64>, input: Vec<u8>, mail: Arc<dyn Mail>) -> Self {
+    pub(crate) fn received(
+        number: u64,
+        seed: Option<u64>,
+        input: Vec<u8>,
+        mail: Arc<dyn Mail>,
+    ) -> Self {
         Self {
             input: Arc::new(input),
             number,
             seed,
             timeout: None,
-            mailbox: Mailbox { relay: Some(mail), ..Mailbox::default() },
+            mailbox: Mailbox {
+                relay: Some(mail),
+                ..Mailbox::default()
+            },
         }
     }
 }
@@ -187,7 +195,10 @@ impl Outbox {
         let message = message.into();
         if message.len() as u64 > Job::MAX_MESSAGE.bytes() {
             let size = ByteSize::from_bytes(message.len() as u64);
-            return Err(PostError::TooLarge { size, limit: Job::MAX_MESSAGE });
+            return Err(PostError::TooLarge {
+                size,
+                limit: Job::MAX_MESSAGE,
+            });
         }
         self.0.send(message).map_err(|_| PostError::JobEnded)
     }
@@ -405,7 +416,11 @@ impl fmt::Display for Death {
             Self::Exited(code) => write!(f, "the worker exited with code {code}"),
             Self::Signalled(signal) => write!(f, "the worker was killed by signal {signal}"),
             Self::Hung { after } => {
-                write!(f, "the worker hung: it did not come back within {}", crate::units::TimeSpan::new(*after))
+                write!(
+                    f,
+                    "the worker hung: it did not come back within {}",
+                    crate::units::TimeSpan::new(*after)
+                )
             }
             Self::Panicked(message) => write!(f, "the worker panicked: {}", message.escape_debug()),
             Self::Garbled(why) => write!(f, "the worker broke the protocol: {why}"),
@@ -440,7 +455,12 @@ impl Reply {
     /// A reply without output.
     #[must_use]
     pub fn without_output(outcome: Outcome) -> Self {
-        Self { outcome, output: Vec::new(), dropped_logs: 0, phases: Phases::default() }
+        Self {
+            outcome,
+            output: Vec::new(),
+            dropped_logs: 0,
+            phases: Phases::default(),
+        }
     }
 }
 
@@ -450,8 +470,14 @@ mod tests {
 
     #[test]
     fn a_guests_words_are_escaped_before_they_reach_a_terminal() {
-        let outcome = Outcome::Refused { code: 1, reason: "\x1b[31mred".into() };
-        assert_eq!(outcome.to_string(), r"the guest refused with code 1: \u{1b}[31mred");
+        let outcome = Outcome::Refused {
+            code: 1,
+            reason: "\x1b[31mred".into(),
+        };
+        assert_eq!(
+            outcome.to_string(),
+            r"the guest refused with code 1: \u{1b}[31mred"
+        );
     }
 
     #[test]

@@ -53,15 +53,17 @@ mod worker;
 mod pool;
 
 pub use exit_code::Exit;
-pub use guest::{Anatomy, EMBEDDED, Embedded, Extern, Guest, GuestError, GuestSource, LoadError, Memory};
+pub use guest::{
+    Anatomy, EMBEDDED, Embedded, Extern, Guest, GuestError, GuestSource, LoadError, Memory,
+};
 pub use job::{Death, Job, Limits, Outbox, Outcome, Phases, PostError, Reply, Sender, TrapKind};
+pub use mail::printable;
 pub use options::{Isolation, LinkKind, StartMethod};
 pub use pool::{
     BuildError, Completion, Health, Incident, Lost, Pool, PoolBuilder, RestartPolicy, Stopper,
     SubmitError, Ticket, WorkerInfo,
 };
 pub use runtime::{Cache, InstancePolicy, Metering, RuntimeError};
-pub use mail::printable;
 pub use units::{ByteSize, TimeSpan, UnitError};
 pub use worker::serve_if_worker;
 

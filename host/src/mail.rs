@@ -66,7 +66,10 @@ impl Mailbox {
     }
 
     fn sender(&self) -> Sender<'_> {
-        Sender { worker: &self.signature.0, job: self.signature.1 }
+        Sender {
+            worker: &self.signature.0,
+            job: self.signature.1,
+        }
     }
 }
 
@@ -88,7 +91,8 @@ impl Mail for Mailbox {
         let Some(Inbox(inbox)) = &self.inbox else {
             return Received::Closed;
         };
-        let taken = |result: Result<Vec<u8>, RecvError>| result.map_or(Received::Closed, Received::Message);
+        let taken =
+            |result: Result<Vec<u8>, RecvError>| result.map_or(Received::Closed, Received::Message);
         match wait {
             Wait::Poll => match inbox.try_recv() {
                 Ok(message) => Received::Message(message),
@@ -142,7 +146,10 @@ mod tests {
     #[test]
     fn without_an_inbox_the_way_is_closed_at_once() {
         let (_keep, interrupt) = quiet();
-        assert_eq!(Job::new("").mail().recv(Wait::Forever, &interrupt), Received::Closed);
+        assert_eq!(
+            Job::new("").mail().recv(Wait::Forever, &interrupt),
+            Received::Closed
+        );
     }
 
     #[test]
@@ -152,8 +159,14 @@ mod tests {
         outbox.post("one").unwrap();
         outbox.post("two").unwrap();
         drop(outbox);
-        assert_eq!(job.mail().recv(Wait::Poll, &interrupt), Received::Message(b"one".to_vec()));
-        assert_eq!(job.mail().recv(Wait::Forever, &interrupt), Received::Message(b"two".to_vec()));
+        assert_eq!(
+            job.mail().recv(Wait::Poll, &interrupt),
+            Received::Message(b"one".to_vec())
+        );
+        assert_eq!(
+            job.mail().recv(Wait::Forever, &interrupt),
+            Received::Message(b"two".to_vec())
+        );
         assert_eq!(job.mail().recv(Wait::Forever, &interrupt), Received::Closed);
     }
 
@@ -162,12 +175,18 @@ mod tests {
         let (interrupter, interrupt) = quiet();
         let (job, _outbox) = Job::new("").with_inbox();
         interrupter.send(()).unwrap();
-        assert_eq!(job.mail().recv(Wait::Forever, &interrupt), Received::Interrupted);
+        assert_eq!(
+            job.mail().recv(Wait::Forever, &interrupt),
+            Received::Interrupted
+        );
     }
 
     #[test]
     fn control_characters_do_not_reach_the_log() {
-        assert_eq!(printable("a\u{1b}[2Jb\nc\u{9b}d\té"), r"a\u{1b}[2Jb\nc\u{9b}d".to_owned() + "\té");
+        assert_eq!(
+            printable("a\u{1b}[2Jb\nc\u{9b}d\té"),
+            r"a\u{1b}[2Jb\nc\u{9b}d".to_owned() + "\té"
+        );
     }
 
     #[test]

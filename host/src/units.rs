@@ -124,7 +124,11 @@ impl FromStr for ByteSize {
             }
             "B" => 1.0,
             "KiB" | "K" | "KB" | "kB" => {
-                if unit == "KiB" || unit == "K" { 1024.0 } else { 1e3 }
+                if unit == "KiB" || unit == "K" {
+                    1024.0
+                } else {
+                    1e3
+                }
             }
             "MiB" | "M" => 1024.0 * 1024.0,
             "MB" => 1e6,
@@ -141,7 +145,9 @@ impl FromStr for ByteSize {
         let bytes = number * scale;
         // 2^53: past it a double no longer holds every whole number, and no machine has that much.
         if bytes > 9.0e15 {
-            return Err(UnitError::TooLarge { text: text.to_owned() });
+            return Err(UnitError::TooLarge {
+                text: text.to_owned(),
+            });
         }
         #[expect(
             clippy::cast_possible_truncation,
@@ -204,11 +210,15 @@ impl FromStr for TimeSpan {
                 });
             }
         };
-        let span = Duration::try_from_secs_f64(number * scale)
-            .map_err(|_| UnitError::TooLarge { text: text.to_owned() })?;
+        let span =
+            Duration::try_from_secs_f64(number * scale).map_err(|_| UnitError::TooLarge {
+                text: text.to_owned(),
+            })?;
         // A century: so that `Instant::now() + span` never overflows.
         if span > Duration::from_secs(100 * 365 * 24 * 3600) {
-            return Err(UnitError::TooLarge { text: text.to_owned() });
+            return Err(UnitError::TooLarge {
+                text: text.to_owned(),
+            });
         }
         Ok(Self(span))
     }
@@ -227,7 +237,11 @@ fn split<'t>(
     let (number, unit) = trimmed.split_at(end);
     match number.parse::<f64>() {
         Ok(number) if number.is_finite() => Ok((number, unit.trim_start())),
-        _ => Err(UnitError::Malformed { text: text.to_owned(), quantity, example }),
+        _ => Err(UnitError::Malformed {
+            text: text.to_owned(),
+            quantity,
+            example,
+        }),
     }
 }
 
@@ -264,10 +278,12 @@ pub fn three_digits(value: f64) -> String {
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
     use fmt::Write;
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    bytes
+        .iter()
+        .fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
 }
 
 #[cfg(test)]
@@ -303,13 +319,34 @@ mod tests {
 
     #[test]
     fn nonsense_and_overflow_are_told_apart() {
-        assert!(matches!("many".parse::<ByteSize>(), Err(UnitError::Malformed { .. })));
-        assert!(matches!("".parse::<TimeSpan>(), Err(UnitError::Malformed { .. })));
-        assert!(matches!("-1s".parse::<TimeSpan>(), Err(UnitError::Malformed { .. })));
-        assert!(matches!("1.2.3s".parse::<TimeSpan>(), Err(UnitError::Malformed { .. })));
-        assert!(matches!("1fortnight".parse::<TimeSpan>(), Err(UnitError::Unknown { .. })));
-        assert!(matches!("99999999999GiB".parse::<ByteSize>(), Err(UnitError::TooLarge { .. })));
-        assert!(matches!("99999999999h".parse::<TimeSpan>(), Err(UnitError::TooLarge { .. })));
+        assert!(matches!(
+            "many".parse::<ByteSize>(),
+            Err(UnitError::Malformed { .. })
+        ));
+        assert!(matches!(
+            "".parse::<TimeSpan>(),
+            Err(UnitError::Malformed { .. })
+        ));
+        assert!(matches!(
+            "-1s".parse::<TimeSpan>(),
+            Err(UnitError::Malformed { .. })
+        ));
+        assert!(matches!(
+            "1.2.3s".parse::<TimeSpan>(),
+            Err(UnitError::Malformed { .. })
+        ));
+        assert!(matches!(
+            "1fortnight".parse::<TimeSpan>(),
+            Err(UnitError::Unknown { .. })
+        ));
+        assert!(matches!(
+            "99999999999GiB".parse::<ByteSize>(),
+            Err(UnitError::TooLarge { .. })
+        ));
+        assert!(matches!(
+            "99999999999h".parse::<TimeSpan>(),
+            Err(UnitError::TooLarge { .. })
+        ));
     }
 
     #[test]

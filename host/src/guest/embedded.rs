@@ -49,7 +49,11 @@ pub const EMBEDDED: [Embedded; 13] = [
         "hashes a password with argon2id (19 MiB, 2 passes); replies with the PHC string",
         b"correct horse battery staple"
     ),
-    working!("sha256", "replies with the SHA-256 digest of the input in hexadecimal", &[0x5a; 4096]),
+    working!(
+        "sha256",
+        "replies with the SHA-256 digest of the input in hexadecimal",
+        &[0x5a; 4096]
+    ),
     working!(
         "encrypt",
         "seals the input (32 bytes of key, then plaintext) with XChaCha20-Poly1305",
@@ -60,9 +64,20 @@ pub const EMBEDDED: [Embedded; 13] = [
         "blurs a PNG or JPEG picture; replies with a PNG",
         include_bytes!("../../../guest/modules/blur/sample.png")
     ),
-    working!("echo", "replies with its input", b"sixty-four bytes, the size of a small message between workers..."),
-    working!("hello", "posts \"Hi from worker!\", hears what was posted to it, and greets", b"world"),
-    misbehaving!("trap", "writes a part of its reply, then executes unreachable"),
+    working!(
+        "echo",
+        "replies with its input",
+        b"sixty-four bytes, the size of a small message between workers..."
+    ),
+    working!(
+        "hello",
+        "posts \"Hi from worker!\", hears what was posted to it, and greets",
+        b"world"
+    ),
+    misbehaving!(
+        "trap",
+        "writes a part of its reply, then executes unreachable"
+    ),
     misbehaving!("spin", "never returns"),
     misbehaving!("grow", "takes memory until it gets no more, then traps"),
     misbehaving!("deep", "calls itself without end"),

@@ -8,7 +8,8 @@ use std::fmt;
 use cofferdam_guest::abi;
 use serde::Serialize;
 use wasmparser::{
-    BinaryReaderError, CompositeInnerType, ExternalKind, FuncType, Parser, Payload, TypeRef, ValType,
+    BinaryReaderError, CompositeInnerType, ExternalKind, FuncType, Parser, Payload, TypeRef,
+    ValType,
 };
 
 use super::kind;
@@ -24,7 +25,9 @@ pub enum GuestError {
     #[error("it is {0}, not WebAssembly: a guest is a .wasm module or a .wat text")]
     NotWasm(&'static str),
     /// A component, which is another kind of file.
-    #[error("it is a WebAssembly component, and this version runs core modules: build it for wasm32-unknown-unknown instead")]
+    #[error(
+        "it is a WebAssembly component, and this version runs core modules: build it for wasm32-unknown-unknown instead"
+    )]
     Component,
     /// The text format has a mistake.
     #[error("its text is not valid:\n{0}")]
@@ -42,7 +45,9 @@ pub enum GuestError {
         hint: &'static str,
     },
     /// An export that the interface wants is missing.
-    #[error("it does not export {0}, which interface 1 wants (the contract is in guest/INTERFACE.md)")]
+    #[error(
+        "it does not export {0}, which interface 1 wants (the contract is in guest/INTERFACE.md)"
+    )]
     MissingExport(&'static str),
     /// An export has the right name and the wrong type.
     #[error("its export `{name}` is {found}, where interface 1 wants {wanted}")]
@@ -147,7 +152,8 @@ impl Reader {
         for payload in Parser::new(0).parse_all(wasm) {
             let payload = payload?;
             if let Some((id, range)) = payload.as_section() {
-                self.sections.push((section_name(id, &payload), range.len()));
+                self.sections
+                    .push((section_name(id, &payload), range.len()));
             }
             match payload {
                 Payload::TypeSection(section) => {
@@ -223,7 +229,9 @@ impl Reader {
     }
 
     fn function_type(&self, type_index: u32) -> String {
-        let ty = usize::try_from(type_index).ok().and_then(|index| self.types.get(index));
+        let ty = usize::try_from(type_index)
+            .ok()
+            .and_then(|index| self.types.get(index));
         match ty {
             Some(Some(signature)) => signature.clone(),
             _ => "func of an unknown type".to_owned(),
@@ -249,17 +257,37 @@ impl Reader {
 
 fn section_name(id: u8, payload: &Payload<'_>) -> String {
     const NAMES: [&str; 14] = [
-        "custom", "type", "import", "function", "table", "memory", "global", "export", "start",
-        "element", "code", "data", "data count", "tag",
+        "custom",
+        "type",
+        "import",
+        "function",
+        "table",
+        "memory",
+        "global",
+        "export",
+        "start",
+        "element",
+        "code",
+        "data",
+        "data count",
+        "tag",
     ];
     match payload {
         Payload::CustomSection(custom) => format!("custom {}", custom.name()),
-        _ => NAMES.get(usize::from(id)).map_or_else(|| format!("section {id}"), |&name| name.to_owned()),
+        _ => NAMES
+            .get(usize::from(id))
+            .map_or_else(|| format!("section {id}"), |&name| name.to_owned()),
     }
 }
 
 fn signature(ty: &FuncType) -> String {
-    let list = |types: &[ValType]| types.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let list = |types: &[ValType]| {
+        types
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
     match ty.results() {
         [] => format!("func ({})", list(ty.params())),
         results => format!("func ({}) -> {}", list(ty.params()), list(results)),
@@ -287,7 +315,11 @@ pub(super) fn check(anatomy: &Anatomy) -> Result<(), GuestError> {
         return Err(GuestError::UnknownImports(unknown));
     }
     match anatomy.export(abi::MARKER) {
-        None => return Err(GuestError::NoMarker { hint: stranger(anatomy) }),
+        None => {
+            return Err(GuestError::NoMarker {
+                hint: stranger(anatomy),
+            });
+        }
         Some(marker) => wants(marker, "func ()")?,
     }
     match anatomy.export(abi::ENTRY) {
@@ -320,12 +352,18 @@ fn wants(export: &Extern, wanted: &'static str) -> Result<(), GuestError> {
     if export.ty == wanted {
         return Ok(());
     }
-    Err(GuestError::WrongExport { name: export.name.clone(), found: export.ty.clone(), wanted })
+    Err(GuestError::WrongExport {
+        name: export.name.clone(),
+        found: export.ty.clone(),
+        wanted,
+    })
 }
 
 /// Says what is wrong with an import, if the host does not offer just that.
 fn misfit(import: &Extern) -> Option<String> {
-    let offered = OFFERED.iter().find(|(name, _)| import.module == abi::MODULE && import.name == *name);
+    let offered = OFFERED
+        .iter()
+        .find(|(name, _)| import.module == abi::MODULE && import.name == *name);
     match offered {
         Some((_, ty)) if *ty == import.ty => None,
         Some((_, ty)) => Some(format!("{import}, which is offered as {ty}")),
@@ -335,8 +373,17 @@ fn misfit(import: &Extern) -> Option<String> {
 
 /// What a module without the marker probably is.
 fn stranger(anatomy: &Anatomy) -> &'static str {
-    let imports_from = |prefix: &str| anatomy.imports.iter().any(|import| import.module.starts_with(prefix));
-    if anatomy.exports.iter().any(|export| export.name.starts_with(abi::MARKER_PREFIX)) {
+    let imports_from = |prefix: &str| {
+        anatomy
+            .imports
+            .iter()
+            .any(|import| import.module.starts_with(prefix))
+    };
+    if anatomy
+        .exports
+        .iter()
+        .any(|export| export.name.starts_with(abi::MARKER_PREFIX))
+    {
         ": it is of another version of the interface"
     } else if imports_from("wasi_") {
         ": it looks like a WASI program, which this version does not run"
@@ -391,24 +438,41 @@ mod tests {
     fn an_import_of_the_wrong_type_is_shown_with_the_right_one() {
         let body = format!(r#"(import "cofferdam" "post" (func (param i64))) {GOOD}"#);
         let error = check_text(&body).unwrap_err().to_string();
-        assert!(error.contains("cofferdam.post func (i64), which is offered as func (i32, i32)"), "{error}");
+        assert!(
+            error.contains("cofferdam.post func (i64), which is offered as func (i32, i32)"),
+            "{error}"
+        );
     }
 
     #[test]
     fn a_wasi_program_is_recognised() {
         let body = r#"(import "wasi_snapshot_preview1" "proc_exit" (func (param i32)))
             (memory (export "memory") 1) (func (export "_start"))"#;
-        assert!(check_text(body).unwrap_err().to_string().contains("looks like a WASI program"));
+        assert!(
+            check_text(body)
+                .unwrap_err()
+                .to_string()
+                .contains("looks like a WASI program")
+        );
     }
 
     #[test]
     fn each_missing_export_is_named() {
         let no_entry = r#"(memory (export "memory") 1) (func (export "cofferdam_abi_1"))"#;
-        assert_eq!(check_text(no_entry), Err(GuestError::MissingExport("the function `handle`")));
+        assert_eq!(
+            check_text(no_entry),
+            Err(GuestError::MissingExport("the function `handle`"))
+        );
         let no_memory = r#"(func (export "cofferdam_abi_1"))
             (func (export "handle") (result i32) i32.const 0)"#;
-        assert_eq!(check_text(no_memory), Err(GuestError::MissingExport("its `memory`")));
-        assert!(matches!(check_text(""), Err(GuestError::NoMarker { hint: "" })));
+        assert_eq!(
+            check_text(no_memory),
+            Err(GuestError::MissingExport("its `memory`"))
+        );
+        assert!(matches!(
+            check_text(""),
+            Err(GuestError::NoMarker { hint: "" })
+        ));
     }
 
     #[test]
@@ -416,13 +480,21 @@ mod tests {
         let body = r#"(memory (export "memory") 1) (func (export "cofferdam_abi_1"))
             (func (export "handle") (param i64))"#;
         let error = check_text(body).unwrap_err().to_string();
-        assert_eq!(error, "its export `handle` is func (i64), where interface 1 wants func () -> i32");
+        assert_eq!(
+            error,
+            "its export `handle` is func (i64), where interface 1 wants func () -> i32"
+        );
     }
 
     #[test]
     fn a_64_bit_memory_is_refused() {
         let body = GOOD.replace("memory\") 1", "memory\") i64 1");
-        assert!(check_text(&body).unwrap_err().to_string().contains("64-bit memory"));
+        assert!(
+            check_text(&body)
+                .unwrap_err()
+                .to_string()
+                .contains("64-bit memory")
+        );
     }
 
     #[test]
@@ -430,7 +502,9 @@ mod tests {
         let whole = wat::parse_str(format!("(module {GOOD})")).unwrap();
         for length in 1..whole.len() {
             assert!(
-                Anatomy::of_bytes(&whole[..length]).and_then(|a| a.fits_interface()).is_err(),
+                Anatomy::of_bytes(&whole[..length])
+                    .and_then(|a| a.fits_interface())
+                    .is_err(),
                 "cut at {length}"
             );
         }

@@ -31,7 +31,11 @@ fn text_to_binary(bytes: &[u8]) -> Result<Vec<u8>, GuestError> {
         return Err(GuestError::NotWasm("binary data of another kind"));
     };
     // Text format begins with a parenthesis, after blanks and comments.
-    if !text.trim_start_matches('\u{feff}').trim_start().starts_with(['(', ';']) {
+    if !text
+        .trim_start_matches('\u{feff}')
+        .trim_start()
+        .starts_with(['(', ';'])
+    {
         return Err(GuestError::NotWasm("text of another kind"));
     }
     let wasm = wat::parse_str(text).map_err(|error| GuestError::InvalidText(error.to_string()))?;
@@ -62,12 +66,17 @@ mod tests {
 
     #[test]
     fn text_becomes_binary() {
-        assert_eq!(to_binary(b" ;; nothing\n(module)").unwrap(), b"\0asm\x01\0\0\0");
+        assert_eq!(
+            to_binary(b" ;; nothing\n(module)").unwrap(),
+            b"\0asm\x01\0\0\0"
+        );
     }
 
     #[test]
     fn a_mistake_in_the_text_is_shown_with_its_line() {
-        let error = to_binary(b"(module\n  (func nonsense))").unwrap_err().to_string();
+        let error = to_binary(b"(module\n  (func nonsense))")
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("(func nonsense)"), "{error}");
     }
 }

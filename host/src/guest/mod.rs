@@ -34,8 +34,10 @@ impl Guest {
     /// [`LoadError`] when it cannot be read, or is no guest of interface 1.
     pub fn load(source: &GuestSource) -> Result<Self, LoadError> {
         let (name, bytes, sample) = source.read()?;
-        let guest = Self::from_bytes(&name, &bytes)
-            .map_err(|error| LoadError::NotAGuest { name: name.clone(), error })?;
+        let guest = Self::from_bytes(&name, &bytes).map_err(|error| LoadError::NotAGuest {
+            name: name.clone(),
+            error,
+        })?;
         Ok(Self { sample, ..guest })
     }
 

@@ -71,7 +71,10 @@ impl GuestSource {
                 let name = path.display().to_string();
                 let file = std::fs::File::open(path).map_err(|error| match error.kind() {
                     io::ErrorKind::NotFound => LoadError::NotFound(path.clone()),
-                    _ => LoadError::Unreadable { name: name.clone(), error },
+                    _ => LoadError::Unreadable {
+                        name: name.clone(),
+                        error,
+                    },
                 })?;
                 Ok((name.clone(), read_bounded(file, &name)?, None))
             }
@@ -80,7 +83,11 @@ impl GuestSource {
                 Ok((name.clone(), read_bounded(io::stdin().lock(), &name)?, None))
             }
             Self::Embedded(name) => match EMBEDDED.iter().find(|guest| guest.name == name) {
-                Some(guest) => Ok((format!("@{name}"), guest.module.to_vec(), Some(guest.sample))),
+                Some(guest) => Ok((
+                    format!("@{name}"),
+                    guest.module.to_vec(),
+                    Some(guest.sample),
+                )),
                 None => Err(LoadError::NoSuchEmbedded {
                     name: name.clone(),
                     known: EMBEDDED.map(|guest| format!("@{}", guest.name)).join(", "),
@@ -92,10 +99,17 @@ impl GuestSource {
 
 fn read_bounded(from: impl Read, name: &str) -> Result<Vec<u8>, LoadError> {
     let mut bytes = Vec::new();
-    let unreadable = |error| LoadError::Unreadable { name: name.to_owned(), error };
-    from.take(MAX_MODULE + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    let unreadable = |error| LoadError::Unreadable {
+        name: name.to_owned(),
+        error,
+    };
+    from.take(MAX_MODULE + 1)
+        .read_to_end(&mut bytes)
+        .map_err(unreadable)?;
     if bytes.len() as u64 > MAX_MODULE {
-        return Err(LoadError::TooLarge { name: name.to_owned() });
+        return Err(LoadError::TooLarge {
+            name: name.to_owned(),
+        });
     }
     Ok(bytes)
 }
@@ -135,8 +149,14 @@ mod tests {
 
     #[test]
     fn an_unknown_name_is_answered_with_the_known_ones() {
-        let error = GuestSource::Embedded("nobody".into()).read().unwrap_err().to_string();
-        assert!(error.starts_with("no built-in guest @nobody: there are @argon2, "), "{error}");
+        let error = GuestSource::Embedded("nobody".into())
+            .read()
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.starts_with("no built-in guest @nobody: there are @argon2, "),
+            "{error}"
+        );
     }
 
     #[test]

@@ -112,7 +112,21 @@ impl Header {
 
     /// Reads a header and checks it, the length of the body included, before anybody allocates for it.
     pub(crate) fn decode(bytes: [u8; HEADER], max_body: usize) -> Result<Self, FrameError> {
-        let [m0, m1, m2, m3, version, kind, t0, t1, b0, b1, b2, b3, job @ ..] = bytes;
+        let [
+            m0,
+            m1,
+            m2,
+            m3,
+            version,
+            kind,
+            t0,
+            t1,
+            b0,
+            b1,
+            b2,
+            b3,
+            job @ ..,
+        ] = bytes;
         if [m0, m1, m2, m3] != MAGIC {
             return Err(FrameError::Magic([m0, m1, m2, m3]));
         }
@@ -125,10 +139,18 @@ impl Header {
             .ok_or(FrameError::Kind(kind))?;
         let body = u32::from_le_bytes([b0, b1, b2, b3]);
         if body as usize > max_body {
-            return Err(FrameError::TooLong { announced: body, limit: max_body });
+            return Err(FrameError::TooLong {
+                announced: body,
+                limit: max_body,
+            });
         }
         let trailer = u16::from_le_bytes([t0, t1]);
-        Ok(Self { kind, job: u64::from_le_bytes(job), body, trailer })
+        Ok(Self {
+            kind,
+            job: u64::from_le_bytes(job),
+            body,
+            trailer,
+        })
     }
 }
 
@@ -156,7 +178,12 @@ mod tests {
 
     use super::*;
 
-    const HEADER_OF_A_JOB: Header = Header { kind: Kind::Job, job: 7, body: 100, trailer: 3 };
+    const HEADER_OF_A_JOB: Header = Header {
+        kind: Kind::Job,
+        job: 7,
+        body: 100,
+        trailer: 3,
+    };
 
     #[test]
     fn each_damage_has_its_own_name() {
@@ -169,12 +196,21 @@ mod tests {
         assert_eq!(damage(4, 9), Err(FrameError::Version(9)));
         assert_eq!(damage(5, 0), Err(FrameError::Kind(0)));
         assert_eq!(damage(5, 200), Err(FrameError::Kind(200)));
-        assert_eq!(damage(11, 0xff), Err(FrameError::TooLong { announced: 0xff00_0064, limit: 1000 }));
+        assert_eq!(
+            damage(11, 0xff),
+            Err(FrameError::TooLong {
+                announced: 0xff00_0064,
+                limit: 1000
+            })
+        );
     }
 
     #[test]
     fn the_limit_itself_is_allowed() {
-        assert_eq!(Header::decode(HEADER_OF_A_JOB.encode(), 100), Ok(HEADER_OF_A_JOB));
+        assert_eq!(
+            Header::decode(HEADER_OF_A_JOB.encode(), 100),
+            Ok(HEADER_OF_A_JOB)
+        );
         assert!(Header::decode(HEADER_OF_A_JOB.encode(), 99).is_err());
     }
 

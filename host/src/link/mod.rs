@@ -45,7 +45,9 @@ impl From<std::io::Error> for LinkError {
         use std::io::ErrorKind;
         match error.kind() {
             // A reset is a hang-up with unread data; both mean that the process is gone.
-            ErrorKind::UnexpectedEof | ErrorKind::BrokenPipe | ErrorKind::ConnectionReset => Self::Closed,
+            ErrorKind::UnexpectedEof | ErrorKind::BrokenPipe | ErrorKind::ConnectionReset => {
+                Self::Closed
+            }
             ErrorKind::WouldBlock | ErrorKind::TimedOut => Self::TimedOut,
             _ => Self::System(error),
         }

@@ -21,7 +21,10 @@ pub(crate) struct Pipe {
 impl Pipe {
     /// Frames with bodies of at the most `max_body` bytes are accepted.
     pub(crate) fn new(stream: UnixStream, max_body: usize) -> Self {
-        Self { stream: BufReader::with_capacity(BUFFER, stream), max_body }
+        Self {
+            stream: BufReader::with_capacity(BUFFER, stream),
+            max_body,
+        }
     }
 
     pub(crate) fn set_max_body(&mut self, max_body: usize) {
@@ -33,7 +36,11 @@ impl Link for Pipe {
     fn send(&mut self, frame: Parts<'_>) -> Result<(), LinkError> {
         let too_long = || LinkError::Garbled("a frame is longer than 4 GiB".to_owned());
         let header = frame.header().ok_or_else(too_long)?.encode();
-        let mut slices = [IoSlice::new(&header), IoSlice::new(frame.body), IoSlice::new(frame.trailer)];
+        let mut slices = [
+            IoSlice::new(&header),
+            IoSlice::new(frame.body),
+            IoSlice::new(frame.trailer),
+        ];
         let mut rest = &mut slices[..];
         let mut stream = self.stream.get_ref();
         while !rest.is_empty() {
@@ -50,18 +57,34 @@ impl Link for Pipe {
     fn receive(&mut self) -> Result<Frame, LinkError> {
         let mut bytes = [0; HEADER];
         self.stream.read_exact(&mut bytes)?;
-        let Header { kind, job, body, trailer } = Header::decode(bytes, self.max_body)?;
+        let Header {
+            kind,
+            job,
+            body,
+            trailer,
+        } = Header::decode(bytes, self.max_body)?;
         let body = self.read(body as usize)?;
         let trailer = self.read(usize::from(trailer))?;
-        Ok(Frame { kind, job, body, trailer })
+        Ok(Frame {
+            kind,
+            job,
+            body,
+            trailer,
+        })
     }
 }
 
 impl Pipe {
     fn read(&mut self, length: usize) -> Result<Vec<u8>, LinkError> {
         let mut bytes = Vec::with_capacity(length.min(FIRST_ALLOCATION));
-        (&mut self.stream).take(length as u64).read_to_end(&mut bytes)?;
-        if bytes.len() == length { Ok(bytes) } else { Err(LinkError::Closed) }
+        (&mut self.stream)
+            .take(length as u64)
+            .read_to_end(&mut bytes)?;
+        if bytes.len() == length {
+            Ok(bytes)
+        } else {
+            Err(LinkError::Closed)
+        }
     }
 }
 
@@ -78,7 +101,12 @@ mod tests {
     }
 
     fn parts<'a>(body: &'a [u8], trailer: &'a [u8]) -> Parts<'a> {
-        Parts { kind: Kind::Reply, job: 5, body, trailer }
+        Parts {
+            kind: Kind::Reply,
+            job: 5,
+            body,
+            trailer,
+        }
     }
 
     #[test]
@@ -94,7 +122,10 @@ mod tests {
             for size in sizes {
                 let frame = theirs.receive().unwrap();
                 assert_eq!((frame.kind, frame.job), (Kind::Reply, 5));
-                assert_eq!((frame.body, &frame.trailer[..]), (vec![7; size], &b"end"[..]));
+                assert_eq!(
+                    (frame.body, &frame.trailer[..]),
+                    (vec![7; size], &b"end"[..])
+                );
             }
             assert!(matches!(theirs.receive(), Err(LinkError::Closed)));
         });
@@ -131,7 +162,10 @@ mod tests {
     #[test]
     fn a_body_past_the_limit_is_refused_before_it_comes() {
         let (mut ours, theirs) = pair();
-        let mut theirs = Pipe { max_body: 10, ..theirs };
+        let mut theirs = Pipe {
+            max_body: 10,
+            ..theirs
+        };
         ours.send(parts(&[0; 11], b"")).unwrap();
         assert!(matches!(theirs.receive(), Err(LinkError::Garbled(_))));
     }
@@ -139,7 +173,11 @@ mod tests {
     #[test]
     fn a_stream_with_a_read_timeout_times_out() {
         let (ours, _theirs) = UnixStream::pair().unwrap();
-        ours.set_read_timeout(Some(Duration::from_millis(1))).unwrap();
-        assert!(matches!(Pipe::new(ours, 100).receive(), Err(LinkError::TimedOut)));
+        ours.set_read_timeout(Some(Duration::from_millis(1)))
+            .unwrap();
+        assert!(matches!(
+            Pipe::new(ours, 100).receive(),
+            Err(LinkError::TimedOut)
+        ));
     }
 }

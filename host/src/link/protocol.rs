@@ -37,7 +37,11 @@ pub(crate) enum FromWorker {
 
 /// Everything that the host says to a worker that is set up.
 pub(crate) enum FromHost {
-    Job { number: u64, seed: Option<u64>, input: Vec<u8> },
+    Job {
+        number: u64,
+        seed: Option<u64>,
+        input: Vec<u8>,
+    },
     Mail(Received),
 }
 
@@ -54,8 +58,14 @@ fn text(bytes: &[u8]) -> String {
 
 impl Setup {
     pub(crate) fn send(&self, link: &mut dyn Link) -> Result<(), LinkError> {
-        let body = serde_json::to_vec(self).map_err(|error| LinkError::Garbled(error.to_string()))?;
-        link.send(Parts { kind: Kind::Setup, job: 0, body: &body, trailer: &[] })
+        let body =
+            serde_json::to_vec(self).map_err(|error| LinkError::Garbled(error.to_string()))?;
+        link.send(Parts {
+            kind: Kind::Setup,
+            job: 0,
+            body: &body,
+            trailer: &[],
+        })
     }
 
     pub(crate) fn decode(frame: &Frame) -> Result<Self, LinkError> {
@@ -70,7 +80,12 @@ impl Setup {
 pub(crate) fn send_job(link: &mut dyn Link, job: &Job) -> Result<(), LinkError> {
     let seed = job.seed().map(u64::to_le_bytes);
     let trailer: &[u8] = seed.as_ref().map_or(&[], |bytes| bytes);
-    link.send(Parts { kind: Kind::Job, job: job.number(), body: job.input(), trailer })
+    link.send(Parts {
+        kind: Kind::Job,
+        job: job.number(),
+        body: job.input(),
+        trailer,
+    })
 }
 
 const MAIL_MESSAGE: u8 = 0;
@@ -78,14 +93,23 @@ const MAIL_TIMED_OUT: u8 = 1;
 const MAIL_CLOSED: u8 = 2;
 
 /// Answers a worker's `Recv`.
-pub(crate) fn send_mail(link: &mut dyn Link, job: u64, received: &Received) -> Result<(), LinkError> {
+pub(crate) fn send_mail(
+    link: &mut dyn Link,
+    job: u64,
+    received: &Received,
+) -> Result<(), LinkError> {
     let (tag, body): (u8, &[u8]) = match received {
         Received::Message(message) => (MAIL_MESSAGE, message),
         Received::TimedOut => (MAIL_TIMED_OUT, &[]),
         // An interrupted wait ends with the worker's death, before it can read this.
         Received::Closed | Received::Interrupted => (MAIL_CLOSED, &[]),
     };
-    link.send(Parts { kind: Kind::Mail, job, body, trailer: &[tag] })
+    link.send(Parts {
+        kind: Kind::Mail,
+        job,
+        body,
+        trailer: &[tag],
+    })
 }
 
 impl FromHost {
@@ -95,15 +119,23 @@ impl FromHost {
                 let seed = match trailer {
                     [] => None,
                     bytes => Some(u64::from_le_bytes(
-                        bytes.try_into().map_err(|_| garbled("a seed has not 8 bytes"))?,
+                        bytes
+                            .try_into()
+                            .map_err(|_| garbled("a seed has not 8 bytes"))?,
                     )),
                 };
-                Ok(Self::Job { number: frame.job, seed, input: frame.body })
+                Ok(Self::Job {
+                    number: frame.job,
+                    seed,
+                    input: frame.body,
+                })
             }
             (Kind::Mail, [MAIL_MESSAGE]) => Ok(Self::Mail(Received::Message(frame.body))),
             (Kind::Mail, [MAIL_TIMED_OUT]) => Ok(Self::Mail(Received::TimedOut)),
             (Kind::Mail, [MAIL_CLOSED]) => Ok(Self::Mail(Received::Closed)),
-            (kind, _) => Err(LinkError::Garbled(format!("the host may not send {kind} here"))),
+            (kind, _) => Err(LinkError::Garbled(format!(
+                "the host may not send {kind} here"
+            ))),
         }
     }
 }
@@ -130,23 +162,40 @@ impl FromWorker {
             }
             Self::Panicked(message) => (Kind::Panicked, message.as_bytes()),
         };
-        link.send(Parts { kind, job, body, trailer: &trailer })
+        link.send(Parts {
+            kind,
+            job,
+            body,
+            trailer: &trailer,
+        })
     }
 
     pub(crate) fn decode(frame: Frame) -> Result<Self, LinkError> {
-        let Frame { kind, body, trailer, job: _ } = frame;
+        let Frame {
+            kind,
+            body,
+            trailer,
+            job: _,
+        } = frame;
         match kind {
             Kind::Ready => Ok(Self::Ready),
             Kind::Failed => Ok(Self::Failed(text(&body))),
             Kind::Reply => decode_reply(body, &trailer).map(Self::Reply),
             Kind::Post => Ok(Self::Post(body)),
             Kind::Recv => {
-                let bytes = trailer.try_into().map_err(|_| garbled("a wait has not 8 bytes"))?;
+                let bytes = trailer
+                    .try_into()
+                    .map_err(|_| garbled("a wait has not 8 bytes"))?;
                 Ok(Self::Recv(decode_wait(bytes)))
             }
             Kind::Log => {
-                let level = trailer.try_into().map_err(|_| garbled("a log level has not 4 bytes"))?;
-                Ok(Self::Log(abi::Level::from_i32(i32::from_le_bytes(level)), text(&body)))
+                let level = trailer
+                    .try_into()
+                    .map_err(|_| garbled("a log level has not 4 bytes"))?;
+                Ok(Self::Log(
+                    abi::Level::from_i32(i32::from_le_bytes(level)),
+                    text(&body),
+                ))
             }
             Kind::Panicked => Ok(Self::Panicked(text(&body))),
             Kind::Setup | Kind::Job | Kind::Mail => {
@@ -193,7 +242,14 @@ fn encode_ending(reply: &Reply, trailer: &mut Vec<u8>) {
         Outcome::Refused { code, reason } => (REFUSED, 0, *code, reason),
         Outcome::Trapped { kind, reason } => {
             let place = TrapKind::ALL.iter().position(|known| known == kind);
-            (TRAPPED, place.and_then(|place| u8::try_from(place).ok()).unwrap_or(u8::MAX), 0, reason)
+            (
+                TRAPPED,
+                place
+                    .and_then(|place| u8::try_from(place).ok())
+                    .unwrap_or(u8::MAX),
+                0,
+                reason,
+            )
         }
         Outcome::Deadline => (DEADLINE, 0, 0, ""),
         Outcome::OutOfFuel => (OUT_OF_FUEL, 0, 0, ""),
@@ -202,7 +258,11 @@ fn encode_ending(reply: &Reply, trailer: &mut Vec<u8>) {
         Outcome::InterfaceViolation(what) => (INTERFACE_VIOLATION, 0, 0, what),
         Outcome::InvalidGuest(why) => (INVALID_GUEST, 0, 0, why),
     };
-    let nanos = |span: Duration| u64::try_from(span.as_nanos()).unwrap_or(u64::MAX).to_le_bytes();
+    let nanos = |span: Duration| {
+        u64::try_from(span.as_nanos())
+            .unwrap_or(u64::MAX)
+            .to_le_bytes()
+    };
     trailer.extend_from_slice(&[tag, trap]);
     trailer.extend_from_slice(&code.to_le_bytes());
     trailer.extend_from_slice(&reply.dropped_logs.to_le_bytes());
@@ -212,7 +272,9 @@ fn encode_ending(reply: &Reply, trailer: &mut Vec<u8>) {
 }
 
 fn decode_reply(output: Vec<u8>, trailer: &[u8]) -> Result<Reply, LinkError> {
-    let (fields, reason) = trailer.split_at_checked(ENDING).ok_or_else(|| garbled("a reply is cut off"))?;
+    let (fields, reason) = trailer
+        .split_at_checked(ENDING)
+        .ok_or_else(|| garbled("a reply is cut off"))?;
     let number = |at: usize| {
         let mut bytes = [0; 8];
         bytes.copy_from_slice(&fields[at..at + 8]);
@@ -221,7 +283,10 @@ fn decode_reply(output: Vec<u8>, trailer: &[u8]) -> Result<Reply, LinkError> {
     let code = i32::from_le_bytes([fields[2], fields[3], fields[4], fields[5]]);
     let outcome = match fields[0] {
         OUTPUT => Outcome::Output,
-        REFUSED => Outcome::Refused { code, reason: text(reason) },
+        REFUSED => Outcome::Refused {
+            code,
+            reason: text(reason),
+        },
         TRAPPED => Outcome::Trapped {
             kind: *TrapKind::ALL
                 .get(usize::from(fields[1]))
@@ -240,7 +305,12 @@ fn decode_reply(output: Vec<u8>, trailer: &[u8]) -> Result<Reply, LinkError> {
         instantiate: Duration::from_nanos(number(14)),
         call: Duration::from_nanos(number(22)),
     };
-    Ok(Reply { outcome, output, dropped_logs: number(6), phases })
+    Ok(Reply {
+        outcome,
+        output,
+        dropped_logs: number(6),
+        phases,
+    })
 }
 
 #[cfg(test)]
@@ -262,7 +332,10 @@ mod tests {
     fn every_outcome_arrives_as_it_was_sent() {
         let mut outcomes = vec![
             Outcome::Output,
-            Outcome::Refused { code: -7, reason: "no".into() },
+            Outcome::Refused {
+                code: -7,
+                reason: "no".into(),
+            },
             Outcome::Deadline,
             Outcome::OutOfFuel,
             Outcome::MemoryLimit,
@@ -270,7 +343,10 @@ mod tests {
             Outcome::InterfaceViolation("out of range".into()),
             Outcome::InvalidGuest("too much".into()),
         ];
-        let trapped = |kind| Outcome::Trapped { kind, reason: "because".into() };
+        let trapped = |kind| Outcome::Trapped {
+            kind,
+            reason: "because".into(),
+        };
         outcomes.extend(TrapKind::ALL.map(trapped));
         for outcome in outcomes {
             let reply = FromWorker::Reply(Reply {
@@ -306,8 +382,16 @@ mod tests {
     #[test]
     fn a_worker_may_not_speak_for_the_host() {
         for kind in [Kind::Setup, Kind::Job, Kind::Mail] {
-            let frame = Frame { kind, job: 0, body: vec![], trailer: vec![] };
-            assert!(matches!(FromWorker::decode(frame), Err(LinkError::Garbled(_))));
+            let frame = Frame {
+                kind,
+                job: 0,
+                body: vec![],
+                trailer: vec![],
+            };
+            assert!(matches!(
+                FromWorker::decode(frame),
+                Err(LinkError::Garbled(_))
+            ));
         }
     }
 

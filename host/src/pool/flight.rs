@@ -83,7 +83,13 @@ impl Flight {
     ) -> Option<Instant> {
         switch.rearm();
         let started = Instant::now();
-        *self.cell() = Some(Airborne { task, started, timeout, switch, thrown: None });
+        *self.cell() = Some(Airborne {
+            task,
+            started,
+            timeout,
+            switch,
+            thrown: None,
+        });
         timeout.map(|timeout| started + timeout)
     }
 
@@ -95,7 +101,9 @@ impl Flight {
     /// Throws the kill switch if the deadline has passed, and gives up a thread that did not listen.
     pub(super) fn look(&self, now: Instant) -> Sighting {
         let mut cell = self.cell();
-        let Some(airborne) = cell.as_mut() else { return Sighting::Fine(None) };
+        let Some(airborne) = cell.as_mut() else {
+            return Sighting::Fine(None);
+        };
         match airborne.thrown {
             Some((_, Thrown::Killed { .. }, _)) => Sighting::Fine(None),
             Some((_, Thrown::Asked, when)) if now >= when + GRACE => {
@@ -148,13 +156,25 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn in_the_air(timeout: Option<Duration>, thrown: Thrown) -> (Flight, Arc<AtomicUsize>, Instant) {
+    fn in_the_air(
+        timeout: Option<Duration>,
+        thrown: Thrown,
+    ) -> (Flight, Arc<AtomicUsize>, Instant) {
         let throws = Arc::new(AtomicUsize::new(0));
         let switch = KillSwitch::new(Counting(Arc::clone(&throws), thrown));
         let flight = Flight::default();
         let (promise, _ticket) = Promise::with_ticket(0);
         let submitted = Instant::now();
-        flight.launch(Task { job: Job::new(""), promise, submitted, attempts: 1 }, switch, timeout);
+        flight.launch(
+            Task {
+                job: Job::new(""),
+                promise,
+                submitted,
+                attempts: 1,
+            },
+            switch,
+            timeout,
+        );
         let started = flight.cell().as_ref().unwrap().started;
         (flight, throws, started)
     }
@@ -162,7 +182,9 @@ mod tests {
     #[test]
     fn before_the_deadline_nothing_happens_and_the_deadline_is_named() {
         let (flight, throws, started) = in_the_air(Some(SECOND), Thrown::Asked);
-        let Sighting::Fine(next) = flight.look(started + SECOND / 2) else { panic!("overdue") };
+        let Sighting::Fine(next) = flight.look(started + SECOND / 2) else {
+            panic!("overdue")
+        };
         assert_eq!(next, Some(started + SECOND));
         assert_eq!(throws.load(Ordering::SeqCst), 0);
     }
@@ -171,7 +193,10 @@ mod tests {
     fn at_the_deadline_the_switch_is_thrown_once() {
         let (flight, throws, started) = in_the_air(Some(SECOND), Thrown::Asked);
         for _ in 0..3 {
-            assert!(matches!(flight.look(started + SECOND), Sighting::Fine(Some(_))));
+            assert!(matches!(
+                flight.look(started + SECOND),
+                Sighting::Fine(Some(_))
+            ));
         }
         assert_eq!(throws.load(Ordering::SeqCst), 1);
     }
@@ -180,7 +205,10 @@ mod tests {
     fn a_thread_that_does_not_listen_is_given_up_after_the_grace() {
         let (flight, _, started) = in_the_air(Some(SECOND), Thrown::Asked);
         flight.look(started + SECOND);
-        assert!(matches!(flight.look(started + SECOND + GRACE), Sighting::Overdue(_)));
+        assert!(matches!(
+            flight.look(started + SECOND + GRACE),
+            Sighting::Overdue(_)
+        ));
         assert!(flight.land().is_none(), "the thread finds its flight gone");
     }
 
@@ -188,14 +216,20 @@ mod tests {
     fn a_killed_process_is_waited_for() {
         let (flight, _, started) = in_the_air(Some(SECOND), Thrown::Killed { was_stopped: false });
         flight.look(started + SECOND);
-        assert!(matches!(flight.look(started + 100 * SECOND), Sighting::Fine(None)));
+        assert!(matches!(
+            flight.look(started + 100 * SECOND),
+            Sighting::Fine(None)
+        ));
         assert!(flight.land().is_some());
     }
 
     #[test]
     fn without_a_time_limit_nothing_is_ever_due() {
         let (flight, throws, started) = in_the_air(None, Thrown::Asked);
-        assert!(matches!(flight.look(started + 1000 * SECOND), Sighting::Fine(None)));
+        assert!(matches!(
+            flight.look(started + 1000 * SECOND),
+            Sighting::Fine(None)
+        ));
         assert_eq!(throws.load(Ordering::SeqCst), 0);
     }
 
@@ -205,6 +239,9 @@ mod tests {
         flight.cancel(started);
         flight.cancel(started);
         assert_eq!(throws.load(Ordering::SeqCst), 1);
-        assert!(matches!(flight.land().unwrap().thrown, Some((Why::Cancelled, Thrown::Asked, _))));
+        assert!(matches!(
+            flight.land().unwrap().thrown,
+            Some((Why::Cancelled, Thrown::Asked, _))
+        ));
     }
 }

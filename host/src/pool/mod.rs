@@ -25,7 +25,9 @@ use crossbeam_channel::{Receiver, Sender};
 use crate::guest::Guest;
 use crate::job::{Death, Job, Limits, Reply};
 use crate::options::{Isolation, LinkKind, StartMethod};
-use crate::runtime::{Artifact, Cache, InstancePolicy, Metering, Provenance, RuntimeError, Settings};
+use crate::runtime::{
+    Artifact, Cache, InstancePolicy, Metering, Provenance, RuntimeError, Settings,
+};
 use crate::units::ByteSize;
 use crate::worker::{self, Maker, Recipe, Wishes, Worker};
 
@@ -80,7 +82,9 @@ pub enum BuildError {
     #[error("the pool's threads cannot be started: {0}")]
     Threads(std::io::Error),
     /// This very process is a worker of another pool that went astray.
-    #[error("this process was spawned as a worker, but its program does not serve: call `cofferdam::serve_if_worker()` first thing in `main`, or name another program with `worker_program`")]
+    #[error(
+        "this process was spawned as a worker, but its program does not serve: call `cofferdam::serve_if_worker()` first thing in `main`, or name another program with `worker_program`"
+    )]
     Astray,
 }
 
@@ -210,7 +214,13 @@ impl Shared {
     }
 
     /// Gives a task back that is to be run again; else answers it with the death.
-    fn retry_or_answer(&self, task: Task, worker: &str, started: Instant, death: Death) -> Option<Task> {
+    fn retry_or_answer(
+        &self,
+        task: Task,
+        worker: &str,
+        started: Instant,
+        death: Death,
+    ) -> Option<Task> {
         if task.attempts <= self.retries && !self.killed.load(Ordering::SeqCst) {
             Counters::add(&self.counters.retried);
             return Some(task);
@@ -220,13 +230,22 @@ impl Shared {
     }
 
     fn enter(&self, slot: usize, worker: Option<&dyn Worker>) {
-        let info = worker.map(|worker| WorkerInfo { label: worker.label().to_owned(), pid: worker.pid() });
-        *self.workers[slot].lock().unwrap_or_else(PoisonError::into_inner) = info;
+        let info = worker.map(|worker| WorkerInfo {
+            label: worker.label().to_owned(),
+            pid: worker.pid(),
+        });
+        *self.workers[slot]
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = info;
     }
 
     fn label_of(&self, slot: usize) -> String {
-        let info = self.workers[slot].lock().unwrap_or_else(PoisonError::into_inner);
-        info.as_ref().map(|info| info.label.clone()).unwrap_or_default()
+        let info = self.workers[slot]
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        info.as_ref()
+            .map(|info| info.label.clone())
+            .unwrap_or_default()
     }
 }
 
@@ -317,8 +336,16 @@ impl Pool {
     }
 
     fn enqueue(&self, job: Job, promise: Promise) {
-        let task = Task { job, promise, submitted: Instant::now(), attempts: 0 };
-        let queue = self.queue.as_ref().expect("only drain and drop take the queue, and they take the pool");
+        let task = Task {
+            job,
+            promise,
+            submitted: Instant::now(),
+            attempts: 0,
+        };
+        let queue = self
+            .queue
+            .as_ref()
+            .expect("only drain and drop take the queue, and they take the pool");
         // The supervisor holds a reader as long as there are slots. Without one, the task comes
         // back, and its promise says `Cancelled` when it goes.
         drop(queue.send(task));
@@ -347,7 +374,9 @@ impl Pool {
     #[must_use]
     pub fn workers(&self) -> Vec<WorkerInfo> {
         let slots = self.shared.workers.iter();
-        slots.filter_map(|slot| slot.lock().unwrap_or_else(PoisonError::into_inner).clone()).collect()
+        slots
+            .filter_map(|slot| slot.lock().unwrap_or_else(PoisonError::into_inner).clone())
+            .collect()
     }
 
     /// How long it took to compile the guest, or to find it in the cache.
@@ -399,7 +428,13 @@ impl Stopper {
     /// Stops the pool now. Does not wait; [`Pool::drain`] returns soon after.
     pub fn stop(&self) {
         self.0.killed.store(true, Ordering::SeqCst);
-        drop(self.0.stop.lock().unwrap_or_else(PoisonError::into_inner).take());
+        drop(
+            self.0
+                .stop
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take(),
+        );
         let _ = self.0.events.send(Event::Kill);
     }
 }
@@ -507,14 +542,19 @@ impl PoolBuilder {
             Isolation::Thread => Metering::Interruptible,
             Isolation::Process => Metering::Unmetered,
         });
-        let refused = |error| BuildError::Guest { guest: self.guest.name().to_owned(), error };
+        let refused = |error| BuildError::Guest {
+            guest: self.guest.name().to_owned(),
+            error,
+        };
         let settings = Settings::new(&self.limits, metering);
         let artifact = Artifact::prepare(&self.guest, settings, &self.cache).map_err(refused)?;
         let prepared = artifact.took();
         let artifact_bytes = artifact.bytes();
         let (cached, cache_trouble) = match artifact.provenance() {
             Provenance::Cached => (true, None),
-            Provenance::Compiled { cache_trouble } => (false, cache_trouble.as_ref().map(ToString::to_string)),
+            Provenance::Compiled { cache_trouble } => {
+                (false, cache_trouble.as_ref().map(ToString::to_string))
+            }
         };
         let wishes = Wishes {
             isolation: self.isolation,
@@ -523,7 +563,10 @@ impl PoolBuilder {
             limits: self.limits,
             instance: self.instance,
             // The running program itself, even after its file was replaced.
-            worker_program: self.worker_program.clone().unwrap_or_else(|| "/proc/self/exe".into()),
+            worker_program: self
+                .worker_program
+                .clone()
+                .unwrap_or_else(|| "/proc/self/exe".into()),
         };
         let recipe = Recipe::new(artifact, wishes).map_err(refused)?;
         let mut pool = self.open(Box::new(recipe))?;
@@ -540,9 +583,13 @@ impl PoolBuilder {
             return Err(BuildError::NoWorkers);
         }
         if self.workers > MAX_WORKERS {
-            return Err(BuildError::TooManyWorkers { asked: self.workers, limit: MAX_WORKERS });
+            return Err(BuildError::TooManyWorkers {
+                asked: self.workers,
+                limit: MAX_WORKERS,
+            });
         }
-        let (queue, tasks) = crossbeam_channel::bounded(self.queue.unwrap_or(4 * self.workers).max(1));
+        let (queue, tasks) =
+            crossbeam_channel::bounded(self.queue.unwrap_or(4 * self.workers).max(1));
         let (events, heard) = crossbeam_channel::unbounded();
         let (stop, stopping) = crossbeam_channel::bounded(0);
         let shared = Arc::new(Shared {
@@ -558,11 +605,15 @@ impl PoolBuilder {
             stop: Mutex::new(Some(stop)),
             broken: OnceLock::new(),
             events,
-            next_round: NextRound { origin: Instant::now(), nanos: AtomicU64::new(NextRound::UNKNOWN) },
+            next_round: NextRound {
+                origin: Instant::now(),
+                nanos: AtomicU64::new(NextRound::UNKNOWN),
+            },
             workers: (0..self.workers).map(|_| Mutex::default()).collect(),
         });
-        let places: Result<Vec<_>, _> =
-            (0..self.workers).map(|index| Place::open(&shared, &tasks, index, None)).collect();
+        let places: Result<Vec<_>, _> = (0..self.workers)
+            .map(|index| Place::open(&shared, &tasks, index, None))
+            .collect();
         let supervisor = Supervisor {
             shared: Arc::clone(&shared),
             queue: tasks,

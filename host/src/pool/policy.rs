@@ -47,7 +47,10 @@ pub(super) struct StartRecord {
 
 impl StartRecord {
     pub(super) fn new(policy: RestartPolicy) -> Self {
-        Self { policy, failures: VecDeque::new() }
+        Self {
+            policy,
+            failures: VecDeque::new(),
+        }
     }
 
     pub(super) fn started(&mut self) {
@@ -56,7 +59,8 @@ impl StartRecord {
 
     pub(super) fn failed(&mut self, now: Instant) -> Next {
         let window = self.policy.window;
-        self.failures.retain(|&failure| now.saturating_duration_since(failure) < window);
+        self.failures
+            .retain(|&failure| now.saturating_duration_since(failure) < window);
         self.failures.push_back(now);
         let count = self.failures.len();
         if count >= self.policy.quarantine_after {
@@ -80,7 +84,16 @@ mod tests {
         let start = Instant::now();
         let answers: Vec<Next> = (0..5).map(|n| record.failed(start + MS(100 * n))).collect();
         let again = |millis| Next::TryAgainAfter(MS(millis));
-        assert_eq!(answers, [again(50), again(100), again(200), again(400), Next::Quarantine]);
+        assert_eq!(
+            answers,
+            [
+                again(50),
+                again(100),
+                again(200),
+                again(400),
+                Next::Quarantine
+            ]
+        );
     }
 
     #[test]
@@ -106,7 +119,10 @@ mod tests {
 
     #[test]
     fn no_pause_is_longer_than_the_longest() {
-        let policy = RestartPolicy { quarantine_after: 100, ..RestartPolicy::default() };
+        let policy = RestartPolicy {
+            quarantine_after: 100,
+            ..RestartPolicy::default()
+        };
         let mut record = StartRecord::new(policy);
         let start = Instant::now();
         let pauses = (0..99).map(|n| record.failed(start + MS(n)));

@@ -48,7 +48,9 @@ impl Slot {
         let mut record = StartRecord::new(self.shared.restart);
         'worker: while let Some(mut worker) = self.start(&mut record, &mut carried) {
             loop {
-                let told = carried.take().map_or_else(|| self.wait(&*worker), Told::Task);
+                let told = carried
+                    .take()
+                    .map_or_else(|| self.wait(&*worker), Told::Task);
                 let task = match told {
                     Told::Task(task) => task,
                     Told::WorkerGone(death) => {
@@ -72,7 +74,11 @@ impl Slot {
     }
 
     /// Starts a worker; `None` when the slot is to end.
-    fn start(&self, record: &mut StartRecord, carried: &mut Option<Task>) -> Option<Box<dyn Worker>> {
+    fn start(
+        &self,
+        record: &mut StartRecord,
+        carried: &mut Option<Task>,
+    ) -> Option<Box<dyn Worker>> {
         loop {
             if self.shared.killed.load(Ordering::SeqCst) {
                 return None;
@@ -89,7 +95,11 @@ impl Slot {
             Counters::add(&self.shared.counters.failed_starts);
             match record.failed(Instant::now()) {
                 Next::TryAgainAfter(pause) => {
-                    self.shared.tell(&Incident::StartFailed { slot: self.index, death: &death, pause });
+                    self.shared.tell(&Incident::StartFailed {
+                        slot: self.index,
+                        death: &death,
+                        pause,
+                    });
                     // The pool's end interrupts the pause by hanging up.
                     if self.shared.stopping.recv_timeout(pause) != Err(RecvTimeoutError::Timeout) {
                         return None;
@@ -106,18 +116,23 @@ impl Slot {
     /// Closes the slot for good. The last slot to close answers what is left in the queue.
     fn close(&self, death: &Death, carried: Option<Task>) {
         Counters::add(&self.shared.counters.quarantined);
-        self.shared.tell(&Incident::Quarantined { slot: self.index, death });
+        self.shared.tell(&Incident::Quarantined {
+            slot: self.index,
+            death,
+        });
         let last = self.shared.open_slots.fetch_sub(1, Ordering::SeqCst) == 1;
         if !last {
             if let Some(task) = carried {
-                self.shared.answer(task, "", Instant::now(), Err(Lost::Worker(death.clone())));
+                self.shared
+                    .answer(task, "", Instant::now(), Err(Lost::Worker(death.clone())));
             }
             return;
         }
         let why = format!("every worker failed to start, the last one so: {death}");
         let _ = self.shared.broken.set(why.clone());
         for task in carried.into_iter().chain(self.queue.iter()) {
-            self.shared.answer(task, "", Instant::now(), Err(Lost::NoWorkers(why.clone())));
+            self.shared
+                .answer(task, "", Instant::now(), Err(Lost::NoWorkers(why.clone())));
         }
     }
 
@@ -153,14 +168,28 @@ impl Slot {
         }
         let returned = panic::catch_unwind(AssertUnwindSafe(|| worker.run(&job)));
         drop(job);
-        let Some(airborne) = self.flight.land() else { return After::Abandoned };
-        let result = returned.unwrap_or_else(|payload| Err(Death::Panicked(panic_message(&*payload))));
+        let Some(airborne) = self.flight.land() else {
+            return After::Abandoned;
+        };
+        let result =
+            returned.unwrap_or_else(|payload| Err(Death::Panicked(panic_message(&*payload))));
         self.judge(worker, airborne, result)
     }
 
     /// Tells what became of a flight, from what the worker says and from what was done to it.
-    fn judge(&self, worker: &dyn Worker, airborne: Airborne, result: Result<Reply, Death>) -> After {
-        let Airborne { task, started, timeout, thrown, .. } = airborne;
+    fn judge(
+        &self,
+        worker: &dyn Worker,
+        airborne: Airborne,
+        result: Result<Reply, Death>,
+    ) -> After {
+        let Airborne {
+            task,
+            started,
+            timeout,
+            thrown,
+            ..
+        } = airborne;
         let after = timeout.unwrap_or_default();
         let answer = |task, result| self.shared.answer(task, worker.label(), started, result);
         let death = match (result, thrown) {
@@ -186,17 +215,27 @@ impl Slot {
                 answer(task, Ok(Reply::without_output(Outcome::Deadline)));
                 return After::Replace(None);
             }
-            (Err(_), Some((Why::Deadline, Thrown::Killed { was_stopped: true }, _))) => Death::Hung { after },
+            (Err(_), Some((Why::Deadline, Thrown::Killed { was_stopped: true }, _))) => {
+                Death::Hung { after }
+            }
             (Err(death), None | Some((Why::Deadline, Thrown::Asked, _))) => death,
         };
         self.report_death(worker, &death, Some(task.job.number()));
-        After::Replace(self.shared.retry_or_answer(task, worker.label(), started, death))
+        After::Replace(
+            self.shared
+                .retry_or_answer(task, worker.label(), started, death),
+        )
     }
 
     fn report_death(&self, worker: &dyn Worker, death: &Death, job: Option<u64>) {
         Counters::add(&self.shared.counters.died);
         self.shared.enter(self.index, None);
         let last_words = worker.last_words();
-        self.shared.tell(&Incident::Died { worker: worker.label(), death, job, last_words: &last_words });
+        self.shared.tell(&Incident::Died {
+            worker: worker.label(),
+            death,
+            job,
+            last_words: &last_words,
+        });
     }
 }

@@ -66,9 +66,18 @@ impl Place {
         };
         let thread = std::thread::Builder::new()
             .name(format!("cofferdam-slot-{}", index + 1))
-            .stack_size(shared.limits.stack.as_len().saturating_add(crate::worker::HOST_STACK))
+            .stack_size(
+                shared
+                    .limits
+                    .stack
+                    .as_len()
+                    .saturating_add(crate::worker::HOST_STACK),
+            )
             .spawn(move || slot.serve(carried))?;
-        Ok(Self { flight, thread: Some(thread) })
+        Ok(Self {
+            flight,
+            thread: Some(thread),
+        })
     }
 }
 
@@ -78,11 +87,16 @@ impl Supervisor {
         let mut open = self.places.len();
         while open > 0 {
             let next = self.round(&mut open);
-            match self.events.recv_timeout(next.saturating_duration_since(Instant::now())) {
+            match self
+                .events
+                .recv_timeout(next.saturating_duration_since(Instant::now()))
+            {
                 Ok(Event::SlotEnded) => open -= 1,
                 Ok(Event::Kill) => self.kill(),
                 Ok(Event::Look) | Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => unreachable!("the supervisor holds a sender itself"),
+                Err(RecvTimeoutError::Disconnected) => {
+                    unreachable!("the supervisor holds a sender itself")
+                }
             }
         }
         for place in &mut self.places {
@@ -112,16 +126,25 @@ impl Supervisor {
 
     /// Leaves a thread to itself and opens its slot anew.
     fn give_up(&mut self, index: usize, airborne: Airborne, open: &mut usize) {
-        let Airborne { task, started, timeout, thrown, .. } = airborne;
+        let Airborne {
+            task,
+            started,
+            timeout,
+            thrown,
+            ..
+        } = airborne;
         Counters::add(&self.shared.counters.abandoned);
         let label = self.shared.label_of(index);
         let carried = match thrown {
             Some((Why::Cancelled, ..)) => {
-                self.shared.answer(task, &label, started, Err(Lost::Cancelled));
+                self.shared
+                    .answer(task, &label, started, Err(Lost::Cancelled));
                 None
             }
             _ => {
-                let death = Death::Hung { after: timeout.unwrap_or_default() + GRACE };
+                let death = Death::Hung {
+                    after: timeout.unwrap_or_default() + GRACE,
+                };
                 self.shared.tell(&super::Incident::Died {
                     worker: &label,
                     death: &death,

@@ -19,7 +19,10 @@ fn open(builder: PoolBuilder, script: &Script) -> Pool {
 }
 
 fn with_timeout(timeout: Option<Duration>) -> Limits {
-    Limits { timeout, ..Limits::default() }
+    Limits {
+        timeout,
+        ..Limits::default()
+    }
 }
 
 fn output(completion: Completion) -> Vec<u8> {
@@ -29,8 +32,9 @@ fn output(completion: Completion) -> Vec<u8> {
 #[test]
 fn many_jobs_through_many_workers_are_each_answered_with_their_own_reply() {
     let pool = open(builder().workers(4), &Script::new([]));
-    let tickets: Vec<_> =
-        (0..1000).map(|n| pool.submit(Job::new(format!("job {n}"))).unwrap()).collect();
+    let tickets: Vec<_> = (0..1000)
+        .map(|n| pool.submit(Job::new(format!("job {n}"))).unwrap())
+        .collect();
     for (n, ticket) in tickets.into_iter().enumerate() {
         let completion = ticket.wait();
         assert_eq!(completion.job, n as u64);
@@ -77,7 +81,10 @@ fn a_death_is_told_and_the_next_job_gets_a_new_worker() {
     let pool = open(builder(), &script);
     let died = pool.submit(Job::new("die")).unwrap().wait();
     assert_eq!(died.result, Err(Lost::Worker(Death::Signalled(11))));
-    assert_eq!(output(pool.submit(Job::new("next")).unwrap().wait()), b"next");
+    assert_eq!(
+        output(pool.submit(Job::new("next")).unwrap().wait()),
+        b"next"
+    );
     assert_eq!(script.starts.load(Ordering::SeqCst), 2);
 }
 
@@ -92,14 +99,20 @@ fn retries_run_a_job_again_as_often_as_allowed_and_no_more() {
     assert_eq!(saved.attempts, 3);
     assert_eq!(output(saved), b"twice");
     let lost = pool.submit(Job::new("thrice")).unwrap().wait();
-    assert_eq!((lost.attempts, lost.result), (3, Err(Lost::Worker(Death::Exited(3)))));
+    assert_eq!(
+        (lost.attempts, lost.result),
+        (3, Err(Lost::Worker(Death::Exited(3))))
+    );
     assert_eq!(pool.health().retried, 4);
 }
 
 #[test]
 fn by_default_nothing_is_retried() {
     let script = Script::new([("die", Act::DieTimes(1, Death::Exited(3)))]);
-    let completion = open(builder(), &script).submit(Job::new("die")).unwrap().wait();
+    let completion = open(builder(), &script)
+        .submit(Job::new("die"))
+        .unwrap()
+        .wait();
     assert_eq!(completion.attempts, 1);
     assert!(completion.result.is_err());
 }
@@ -110,7 +123,10 @@ fn a_panic_in_a_worker_is_a_death_and_nothing_more() {
     let completion = pool.submit(Job::new("panic")).unwrap().wait();
     let why = Death::Panicked("the script says so".to_owned());
     assert_eq!(completion.result, Err(Lost::Worker(why)));
-    assert_eq!(output(pool.submit(Job::new("next")).unwrap().wait()), b"next");
+    assert_eq!(
+        output(pool.submit(Job::new("next")).unwrap().wait()),
+        b"next"
+    );
 }
 
 #[test]
@@ -128,7 +144,10 @@ fn a_process_that_was_stopped_from_outside_hung() {
     let script = Script::new([("stop", Act::BlockUntilKilled { was_stopped: true })]);
     let pool = open(builder().limits(with_timeout(Some(MS(50)))), &script);
     let completion = pool.submit(Job::new("stop")).unwrap().wait();
-    assert_eq!(completion.result, Err(Lost::Worker(Death::Hung { after: MS(50) })));
+    assert_eq!(
+        completion.result,
+        Err(Lost::Worker(Death::Hung { after: MS(50) }))
+    );
 }
 
 #[test]
@@ -137,7 +156,14 @@ fn a_guest_in_a_thread_hears_the_deadline_and_its_worker_lives() {
     let pool = open(builder().limits(with_timeout(Some(MS(50)))), &script);
     let completion = pool.submit(Job::new("spin")).unwrap().wait();
     assert_eq!(completion.result.unwrap().outcome, Outcome::Deadline);
-    assert_eq!(pool.health(), Health { answered: 1, started: 1, ..Health::default() });
+    assert_eq!(
+        pool.health(),
+        Health {
+            answered: 1,
+            started: 1,
+            ..Health::default()
+        }
+    );
 }
 
 #[test]
@@ -147,11 +173,17 @@ fn a_thread_that_does_not_listen_is_abandoned_and_replaced() {
     let stuck = pool.submit(Job::new("stuck")).unwrap();
     let next = pool.submit(Job::new("next")).unwrap();
     let completion = stuck.wait();
-    assert!(matches!(completion.result, Err(Lost::Worker(Death::Hung { .. }))));
+    assert!(matches!(
+        completion.result,
+        Err(Lost::Worker(Death::Hung { .. }))
+    ));
     assert_eq!(output(next.wait()), b"next");
     // The thread comes back after its place was taken: nobody is answered twice.
     script.release();
-    assert_eq!(output(pool.submit(Job::new("last")).unwrap().wait()), b"last");
+    assert_eq!(
+        output(pool.submit(Job::new("last")).unwrap().wait()),
+        b"last"
+    );
     let health = pool.drain();
     assert_eq!((health.abandoned, health.answered), (1, 3));
 }
@@ -159,7 +191,10 @@ fn a_thread_that_does_not_listen_is_abandoned_and_replaced() {
 #[test]
 fn a_job_that_hung_is_retried_too() {
     let script = Script::new([("stuck", Act::BlockStubbornly)]);
-    let pool = open(builder().limits(with_timeout(Some(MS(50)))).retries(1), &script);
+    let pool = open(
+        builder().limits(with_timeout(Some(MS(50)))).retries(1),
+        &script,
+    );
     let completion = pool.submit(Job::new("stuck")).unwrap().wait();
     assert_eq!(completion.attempts, 2);
     assert_eq!(pool.health().abandoned, 2);
@@ -168,11 +203,17 @@ fn a_job_that_hung_is_retried_too() {
 #[test]
 fn a_jobs_own_time_limit_goes_before_the_pools() {
     let script = Script::new([("spin", Act::BlockUntilAsked)]);
-    let pool = open(builder().limits(with_timeout(Some(Duration::from_secs(60)))), &script);
+    let pool = open(
+        builder().limits(with_timeout(Some(Duration::from_secs(60)))),
+        &script,
+    );
     // Let the supervisor fall asleep for a minute first.
     std::thread::sleep(MS(20));
     let start = Instant::now();
-    let completion = pool.submit(Job::new("spin").timeout(MS(50))).unwrap().wait();
+    let completion = pool
+        .submit(Job::new("spin").timeout(MS(50)))
+        .unwrap()
+        .wait();
     assert_eq!(completion.result.unwrap().outcome, Outcome::Deadline);
     assert!(start.elapsed() < Duration::from_secs(10));
 }
@@ -180,23 +221,41 @@ fn a_jobs_own_time_limit_goes_before_the_pools() {
 #[test]
 fn a_worker_that_never_starts_is_given_up_and_every_job_is_told_why() {
     let script = Script::new([]).failing_starts(usize::MAX);
-    let restart = RestartPolicy { first_pause: MS(1), ..RestartPolicy::default() };
+    let restart = RestartPolicy {
+        first_pause: MS(1),
+        ..RestartPolicy::default()
+    };
     let pool = open(builder().restart(restart), &script);
     let tickets: Vec<_> = (0..3).map(|_| pool.submit(Job::new("")).unwrap()).collect();
     for ticket in tickets {
-        let Err(Lost::NoWorkers(why)) = ticket.wait().result else { panic!("a reply from nowhere") };
+        let Err(Lost::NoWorkers(why)) = ticket.wait().result else {
+            panic!("a reply from nowhere")
+        };
         assert!(why.contains("the script says so"), "{why}");
     }
-    assert!(matches!(pool.submit(Job::new("")), Err(SubmitError::NoWorkers(_))));
-    assert_eq!(script.starts.load(Ordering::SeqCst), 5, "five starts, then quarantine");
+    assert!(matches!(
+        pool.submit(Job::new("")),
+        Err(SubmitError::NoWorkers(_))
+    ));
+    assert_eq!(
+        script.starts.load(Ordering::SeqCst),
+        5,
+        "five starts, then quarantine"
+    );
 }
 
 #[test]
 fn a_few_failed_starts_are_survived() {
     let script = Script::new([]).failing_starts(3);
-    let restart = RestartPolicy { first_pause: MS(1), ..RestartPolicy::default() };
+    let restart = RestartPolicy {
+        first_pause: MS(1),
+        ..RestartPolicy::default()
+    };
     let pool = open(builder().restart(restart), &script);
-    assert_eq!(output(pool.submit(Job::new("late")).unwrap().wait()), b"late");
+    assert_eq!(
+        output(pool.submit(Job::new("late")).unwrap().wait()),
+        b"late"
+    );
     assert_eq!(pool.health().failed_starts, 3);
 }
 
@@ -204,7 +263,9 @@ fn a_few_failed_starts_are_survived() {
 fn draining_finishes_what_was_taken() {
     let script = Script::new([("slow", Act::EchoAfter(MS(20)))]);
     let pool = open(builder().queue(16), &script);
-    let tickets: Vec<_> = (0..8).map(|_| pool.submit(Job::new("slow")).unwrap()).collect();
+    let tickets: Vec<_> = (0..8)
+        .map(|_| pool.submit(Job::new("slow")).unwrap())
+        .collect();
     assert_eq!(pool.drain().answered, 8);
     for ticket in tickets {
         assert_eq!(output(ticket.wait()), b"slow");
@@ -215,7 +276,9 @@ fn draining_finishes_what_was_taken() {
 fn stopping_cancels_what_runs_and_what_waits() {
     let script = Script::new([("spin", Act::BlockUntilAsked)]);
     let pool = open(builder().queue(16).limits(with_timeout(None)), &script);
-    let tickets: Vec<_> = (0..8).map(|_| pool.submit(Job::new("spin")).unwrap()).collect();
+    let tickets: Vec<_> = (0..8)
+        .map(|_| pool.submit(Job::new("spin")).unwrap())
+        .collect();
     std::thread::sleep(MS(20));
     pool.stopper().stop();
     for ticket in tickets {
@@ -236,18 +299,32 @@ fn dropping_a_pool_resolves_every_ticket_even_of_a_thread_that_is_stuck() {
 
 #[test]
 fn an_input_past_the_limit_is_refused_with_both_sizes() {
-    let limits = Limits { input: ByteSize::from_bytes(4), ..Limits::default() };
+    let limits = Limits {
+        input: ByteSize::from_bytes(4),
+        ..Limits::default()
+    };
     let pool = open(builder().limits(limits), &Script::new([]));
-    assert_eq!(output(pool.submit(Job::new("four")).unwrap().wait()), b"four");
+    assert_eq!(
+        output(pool.submit(Job::new("four")).unwrap().wait()),
+        b"four"
+    );
     let error = pool.submit(Job::new("five!")).unwrap_err().to_string();
     assert_eq!(error, "the input has 5 B, and the limit is 4 B");
 }
 
 #[test]
 fn zero_workers_and_far_too_many_are_refused() {
-    let build = |workers| builder().workers(workers).open(Box::new(Script::new([]))).map(drop);
+    let build = |workers| {
+        builder()
+            .workers(workers)
+            .open(Box::new(Script::new([])))
+            .map(drop)
+    };
     assert!(matches!(build(0), Err(BuildError::NoWorkers)));
-    assert!(matches!(build(1_000_000), Err(BuildError::TooManyWorkers { .. })));
+    assert!(matches!(
+        build(1_000_000),
+        Err(BuildError::TooManyWorkers { .. })
+    ));
 }
 
 #[test]
@@ -255,11 +332,15 @@ fn incidents_name_the_worker_and_the_job() {
     let told = Arc::new(Mutex::new(Vec::new()));
     let ears = Arc::clone(&told);
     let script = Script::new([("die", Act::DieTimes(1, Death::Exited(3)))]);
-    let builder = builder().on_incident(move |incident| ears.lock().unwrap().push(format!("{incident:?}")));
+    let builder =
+        builder().on_incident(move |incident| ears.lock().unwrap().push(format!("{incident:?}")));
     let pool = open(builder, &script);
     let _ = pool.submit(Job::new("die")).unwrap().wait();
     pool.drain();
     let told = told.lock().unwrap();
     assert_eq!(told.len(), 1);
-    assert!(told[0].contains(r#"worker: "scripted-1", death: Exited(3), job: Some(0)"#), "{told:?}");
+    assert!(
+        told[0].contains(r#"worker: "scripted-1", death: Exited(3), job: Some(0)"#),
+        "{told:?}"
+    );
 }

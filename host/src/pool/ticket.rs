@@ -59,7 +59,13 @@ impl Ticket {
         loop {
             match answer.take() {
                 Some(completion) => return completion,
-                None => answer = self.0.ready.wait(answer).unwrap_or_else(PoisonError::into_inner),
+                None => {
+                    answer = self
+                        .0
+                        .ready
+                        .wait(answer)
+                        .unwrap_or_else(PoisonError::into_inner)
+                }
             }
         }
     }
@@ -100,11 +106,20 @@ enum To {
 impl Promise {
     pub(super) fn with_ticket(job: u64) -> (Self, Ticket) {
         let desk = Arc::new(Desk::default());
-        (Self { job, to: Some(To::Ticket(Arc::clone(&desk))) }, Ticket(desk))
+        (
+            Self {
+                job,
+                to: Some(To::Ticket(Arc::clone(&desk))),
+            },
+            Ticket(desk),
+        )
     }
 
     pub(super) fn with_call(job: u64, call: impl FnOnce(Completion) + Send + 'static) -> Self {
-        Self { job, to: Some(To::Call(Box::new(call))) }
+        Self {
+            job,
+            to: Some(To::Call(Box::new(call))),
+        }
     }
 
     pub(super) fn keep(mut self, completion: Completion) {
@@ -147,7 +162,10 @@ mod tests {
         let (promise, ticket) = Promise::with_ticket(3);
         drop(promise);
         let completion = ticket.wait();
-        assert_eq!((completion.job, completion.result), (3, Err(Lost::Cancelled)));
+        assert_eq!(
+            (completion.job, completion.result),
+            (3, Err(Lost::Cancelled))
+        );
     }
 
     #[test]

@@ -45,7 +45,11 @@ impl Artifact {
     ///
     /// # Errors
     /// [`RuntimeError::Invalid`] if the module does not compile.
-    pub(crate) fn prepare(guest: &Guest, settings: Settings, cache: &Cache) -> Result<Self, RuntimeError> {
+    pub(crate) fn prepare(
+        guest: &Guest,
+        settings: Settings,
+        cache: &Cache,
+    ) -> Result<Self, RuntimeError> {
         let start = Instant::now();
         let engine = settings.engine()?;
         let fingerprint = fingerprint(&engine);
@@ -57,7 +61,12 @@ impl Artifact {
                     .precompile_module(guest.wasm())
                     .map_err(|error| RuntimeError::Invalid(chain(&error)))?;
                 let kept = cache.put(guest, &fingerprint, &code);
-                (code, Provenance::Compiled { cache_trouble: found.err().or(kept.err()) })
+                (
+                    code,
+                    Provenance::Compiled {
+                        cache_trouble: found.err().or(kept.err()),
+                    },
+                )
             }
         };
         Ok(Self {
@@ -120,7 +129,8 @@ impl Artifact {
 /// Bytes in memory that nobody can change any more, behind a descriptor.
 fn sealed(code: &[u8]) -> Result<File, RuntimeError> {
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
-    let mut file = File::from(memfd_create("cofferdam-artifact", flags).map_err(std::io::Error::from)?);
+    let mut file =
+        File::from(memfd_create("cofferdam-artifact", flags).map_err(std::io::Error::from)?);
     file.write_all(code)?;
     file.rewind()?;
     let seals = SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE | SealFlags::SEAL;

@@ -67,7 +67,11 @@ impl Cache {
     /// `~/.cache/cofferdam`. Without any of these, none.
     #[must_use]
     pub fn of_user() -> Self {
-        let var = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let var = |name| {
+            std::env::var_os(name)
+                .filter(|value| !value.is_empty())
+                .map(PathBuf::from)
+        };
         let folder = var("COFFERDAM_CACHE_DIR")
             .or_else(|| var("XDG_CACHE_HOME").map(|base| base.join("cofferdam")))
             .or_else(|| var("HOME").map(|home| home.join(".cache").join("cofferdam")));
@@ -77,7 +81,9 @@ impl Cache {
     /// A cache in this folder, which is made when the first entry is written.
     #[must_use]
     pub fn at(folder: impl Into<PathBuf>) -> Self {
-        Self { folder: Some(folder.into()) }
+        Self {
+            folder: Some(folder.into()),
+        }
     }
 
     /// No cache: every guest is compiled.
@@ -86,8 +92,14 @@ impl Cache {
         Self { folder: None }
     }
 
-    pub(super) fn get(&self, guest: &Guest, fingerprint: &str) -> Result<Option<Vec<u8>>, CacheError> {
-        let Some(folder) = &self.folder else { return Ok(None) };
+    pub(super) fn get(
+        &self,
+        guest: &Guest,
+        fingerprint: &str,
+    ) -> Result<Option<Vec<u8>>, CacheError> {
+        let Some(folder) = &self.folder else {
+            return Ok(None);
+        };
         let path = entry(folder, guest, fingerprint);
         let mut file = match File::open(&path) {
             Ok(file) => file,
@@ -99,8 +111,13 @@ impl Cache {
         if let Err(error) = file.read_to_end(&mut bytes) {
             return Err(CacheError::Folder { path, error });
         }
-        let damaged = |why| CacheError::Damaged { path: path.clone(), why };
-        let (header, code) = bytes.split_at_checked(HEADER).ok_or_else(|| damaged("cut off"))?;
+        let damaged = |why| CacheError::Damaged {
+            path: path.clone(),
+            why,
+        };
+        let (header, code) = bytes
+            .split_at_checked(HEADER)
+            .ok_or_else(|| damaged("cut off"))?;
         let (magic, digest) = header.split_at(MAGIC.len());
         if magic != MAGIC {
             return Err(damaged("another layout"));
@@ -113,13 +130,31 @@ impl Cache {
         Ok(Some(bytes.split_off(HEADER)))
     }
 
-    pub(super) fn put(&self, guest: &Guest, fingerprint: &str, code: &[u8]) -> Result<(), CacheError> {
-        let Some(folder) = &self.folder else { return Ok(()) };
-        let failed = |error| CacheError::Folder { path: folder.clone(), error };
-        DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
+    pub(super) fn put(
+        &self,
+        guest: &Guest,
+        fingerprint: &str,
+        code: &[u8],
+    ) -> Result<(), CacheError> {
+        let Some(folder) = &self.folder else {
+            return Ok(());
+        };
+        let failed = |error| CacheError::Folder {
+            path: folder.clone(),
+            error,
+        };
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)
+            .map_err(failed)?;
         check_owner(folder)?;
         let path = entry(folder, guest, fingerprint);
-        let temporary = path.with_extension(format!("tmp-{}-{:x}", std::process::id(), fastrand::u64(..)));
+        let temporary = path.with_extension(format!(
+            "tmp-{}-{:x}",
+            std::process::id(),
+            fastrand::u64(..)
+        ));
         let written = write_durably(&temporary, code).and_then(|()| fs::rename(&temporary, &path));
         if let Err(error) = written {
             let _ = fs::remove_file(&temporary);
@@ -142,8 +177,10 @@ fn write_durably(path: &Path, code: &[u8]) -> io::Result<()> {
 }
 
 fn check_owner(folder: &Path) -> Result<(), CacheError> {
-    let metadata = fs::metadata(folder)
-        .map_err(|error| CacheError::Folder { path: folder.to_owned(), error })?;
+    let metadata = fs::metadata(folder).map_err(|error| CacheError::Folder {
+        path: folder.to_owned(),
+        error,
+    })?;
     let why = if metadata.uid() != rustix::process::geteuid().as_raw() {
         "it belongs to another user"
     } else if metadata.mode() & 0o022 != 0 {
@@ -151,7 +188,10 @@ fn check_owner(folder: &Path) -> Result<(), CacheError> {
     } else {
         return Ok(());
     };
-    Err(CacheError::Unsafe { path: folder.to_owned(), why })
+    Err(CacheError::Unsafe {
+        path: folder.to_owned(),
+        why,
+    })
 }
 
 /// Removes the entries that were used longest ago until the rest fits `max_bytes`, and what writers
@@ -168,7 +208,9 @@ fn prune(folder: &Path, max_bytes: u64) -> io::Result<()> {
     entries.sort_unstable_by(|a, b| b.cmp(a));
     let mut kept = 0;
     for (modified, bytes, path) in entries {
-        let is_entry = path.extension().is_some_and(|extension| extension == "cwasm");
+        let is_entry = path
+            .extension()
+            .is_some_and(|extension| extension == "cwasm");
         // A writer takes seconds; an hour later its temporary file is nobody's.
         let orphan = !is_entry && modified.elapsed().is_ok_and(|age| age.as_secs() > 3600);
         kept += bytes;
@@ -200,7 +242,10 @@ mod tests {
     #[test]
     fn what_was_put_is_found_again() {
         let (_folder, cache, _) = written();
-        assert_eq!(cache.get(&guest(), "f").unwrap().as_deref(), Some(&b"native code"[..]));
+        assert_eq!(
+            cache.get(&guest(), "f").unwrap().as_deref(),
+            Some(&b"native code"[..])
+        );
         assert!(cache.get(&guest(), "other").unwrap().is_none());
     }
 
@@ -213,7 +258,10 @@ mod tests {
             bad[position] ^= 1;
             fs::write(&path, bad).unwrap();
             let result = cache.get(&guest(), "f");
-            assert!(matches!(result, Err(CacheError::Damaged { .. })), "byte {position}");
+            assert!(
+                matches!(result, Err(CacheError::Damaged { .. })),
+                "byte {position}"
+            );
         }
     }
 
@@ -224,16 +272,29 @@ mod tests {
         for length in 0..good.len() {
             fs::write(&path, &good[..length]).unwrap();
             let result = cache.get(&guest(), "f");
-            assert!(matches!(result, Err(CacheError::Damaged { .. })), "cut at {length}");
+            assert!(
+                matches!(result, Err(CacheError::Damaged { .. })),
+                "cut at {length}"
+            );
         }
     }
 
     #[test]
     fn a_folder_that_others_may_write_is_not_used() {
         let (folder, cache, _) = written();
-        fs::set_permissions(folder.path().join("cache"), fs::Permissions::from_mode(0o777)).unwrap();
-        assert!(matches!(cache.get(&guest(), "f"), Err(CacheError::Unsafe { .. })));
-        assert!(matches!(cache.put(&guest(), "g", b"x"), Err(CacheError::Unsafe { .. })));
+        fs::set_permissions(
+            folder.path().join("cache"),
+            fs::Permissions::from_mode(0o777),
+        )
+        .unwrap();
+        assert!(matches!(
+            cache.get(&guest(), "f"),
+            Err(CacheError::Unsafe { .. })
+        ));
+        assert!(matches!(
+            cache.put(&guest(), "g", b"x"),
+            Err(CacheError::Unsafe { .. })
+        ));
     }
 
     #[test]
@@ -241,7 +302,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let blocker = folder.path().join("file");
         fs::write(&blocker, "").unwrap();
-        let error = Cache::at(blocker.join("cache")).put(&guest(), "f", b"x").unwrap_err();
+        let error = Cache::at(blocker.join("cache"))
+            .put(&guest(), "f", b"x")
+            .unwrap_err();
         assert!(error.to_string().contains("file/cache"), "{error}");
     }
 

@@ -40,7 +40,12 @@ struct Live {
 impl Session {
     pub(crate) fn new(program: Arc<Program>, policy: InstancePolicy) -> Self {
         let interrupt = program.interrupt();
-        Self { program, policy, interrupt, kept: None }
+        Self {
+            program,
+            policy,
+            interrupt,
+            kept: None,
+        }
     }
 
     pub(crate) fn interrupt(&self) -> &Interrupt {
@@ -51,10 +56,11 @@ impl Session {
     pub(crate) fn run(&mut self, job: &Job) -> Reply {
         let start = Instant::now();
         let kept = self.kept.take();
-        let mut live = match kept.map_or_else(|| self.instantiate(job), |live| self.take_up(live, job)) {
-            Ok(live) => live,
-            Err(reply) => return reply,
-        };
+        let mut live =
+            match kept.map_or_else(|| self.instantiate(job), |live| self.take_up(live, job)) {
+                Ok(live) => live,
+                Err(reply) => return reply,
+            };
         let ready = Instant::now();
         let result = if self.interrupt.is_raised() {
             // Raised before the epoch was looked at: the guest would never notice.
@@ -65,7 +71,10 @@ impl Session {
         };
         let called = Instant::now();
         let mut reply = conclude(live.store.data_mut(), result);
-        reply.phases = Phases { instantiate: ready - start, call: called - ready };
+        reply.phases = Phases {
+            instantiate: ready - start,
+            call: called - ready,
+        };
         if self.policy == InstancePolicy::Reused
             && matches!(reply.outcome, Outcome::Output | Outcome::Refused { .. })
         {
@@ -135,7 +144,9 @@ impl Session {
             store.set_epoch_deadline(1);
         }
         if let Some(fuel) = self.program.limits.fuel {
-            store.set_fuel(fuel).expect("the engine was configured to count fuel");
+            store
+                .set_fuel(fuel)
+                .expect("the engine was configured to count fuel");
         }
     }
 }
@@ -149,7 +160,9 @@ fn conclude(state: &mut StoreState, result: wasmtime::Result<i32>) -> Reply {
         (None, Ok(code)) => Outcome::Refused { code, reason },
         (None, Err(error)) => match error.downcast_ref::<Trap>() {
             // How a failed allocation ends: an abort, or a write past what was not granted.
-            Some(Trap::UnreachableCodeReached | Trap::MemoryOutOfBounds) if state.limiter.denied() => {
+            Some(Trap::UnreachableCodeReached | Trap::MemoryOutOfBounds)
+                if state.limiter.denied() =>
+            {
                 Outcome::MemoryLimit
             }
             Some(trap) => traps::outcome(*trap, reason),

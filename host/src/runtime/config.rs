@@ -33,7 +33,11 @@ impl Settings {
     /// The settings for these limits.
     #[must_use]
     pub(crate) fn new(limits: &Limits, metering: Metering) -> Self {
-        Self { metering, fuel: limits.fuel.is_some(), stack: limits.stack.as_len() }
+        Self {
+            metering,
+            fuel: limits.fuel.is_some(),
+            stack: limits.stack.as_len(),
+        }
     }
 
     fn config(self) -> Config {
@@ -71,12 +75,23 @@ mod tests {
     use super::*;
 
     fn print(metering: Metering, fuel: bool) -> String {
-        fingerprint(&Settings { metering, fuel, stack: 1 << 19 }.engine().unwrap())
+        fingerprint(
+            &Settings {
+                metering,
+                fuel,
+                stack: 1 << 19,
+            }
+            .engine()
+            .unwrap(),
+        )
     }
 
     #[test]
     fn equal_settings_have_equal_fingerprints() {
-        assert_eq!(print(Metering::Unmetered, false), print(Metering::Unmetered, false));
+        assert_eq!(
+            print(Metering::Unmetered, false),
+            print(Metering::Unmetered, false)
+        );
     }
 
     #[test]

@@ -145,7 +145,13 @@ fn exported_memory(guest: &mut Guest<'_>) -> Result<Memory> {
 }
 
 /// Turns a pointer and a length into a range of the guest's memory, or ends the job.
-fn check(memory: &[u8], state: &mut StoreState, call: &str, ptr: u32, len: u32) -> Result<Range<usize>> {
+fn check(
+    memory: &[u8],
+    state: &mut StoreState,
+    call: &str,
+    ptr: u32,
+    len: u32,
+) -> Result<Range<usize>> {
     let start = ptr as usize;
     match start.checked_add(len as usize) {
         Some(stop) if stop <= memory.len() => Ok(start..stop),

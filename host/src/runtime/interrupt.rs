@@ -26,7 +26,12 @@ impl Interrupt {
     pub(super) fn new(engine: &Engine) -> Self {
         let (bell, heard) = crossbeam_channel::bounded(1);
         let engine = engine.clone();
-        Self(Arc::new(Inner { raised: AtomicBool::new(false), bell, heard, engine }))
+        Self(Arc::new(Inner {
+            raised: AtomicBool::new(false),
+            bell,
+            heard,
+            engine,
+        }))
     }
 
     /// Asks the guest to end; it does so at its next loop, call or wait.

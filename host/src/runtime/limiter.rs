@@ -3,7 +3,7 @@
 //! wasmtime asks for each memory and table on its own; a limit on each would let a guest have as
 //! many times the limit as it has memories. Here every growth is paid from one purse.
 
-use wasmtime::{Result, ResourceLimiter};
+use wasmtime::{ResourceLimiter, Result};
 
 /// What one table element costs: a pointer.
 const TABLE_ELEMENT: usize = 8;
@@ -16,7 +16,11 @@ pub(super) struct Limiter {
 
 impl Limiter {
     pub(super) fn new(limit: usize) -> Self {
-        Self { limit, used: 0, denied: false }
+        Self {
+            limit,
+            used: 0,
+            denied: false,
+        }
     }
 
     /// Whether any growth was denied since [`Limiter::forget_denials`].

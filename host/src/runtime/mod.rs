@@ -42,7 +42,9 @@ pub enum RuntimeError {
     #[error("the compiled code cannot be kept in memory: {0}")]
     Memory(#[from] std::io::Error),
     /// Two processes disagree about how guests are compiled.
-    #[error("compiled with fingerprint {theirs}, but this process has {ours}: is it another build of cofferdam?")]
+    #[error(
+        "compiled with fingerprint {theirs}, but this process has {ours}: is it another build of cofferdam?"
+    )]
     Fingerprint {
         /// The fingerprint of this process.
         ours: String,

@@ -33,7 +33,12 @@ impl Program {
         let mut linker = Linker::new(&engine);
         imports::define(&mut linker).map_err(load)?;
         let instance = linker.instantiate_pre(&module).map_err(load)?;
-        Ok(Self { engine, instance, limits, settings })
+        Ok(Self {
+            engine,
+            instance,
+            limits,
+            settings,
+        })
     }
 
     /// A flag by which a session of this program can be stopped.
@@ -43,7 +48,10 @@ impl Program {
 }
 
 /// The one place where compiled code becomes executable.
-#[expect(unsafe_code, reason = "wasmtime cannot check native code; the argument is made here, once")]
+#[expect(
+    unsafe_code,
+    reason = "wasmtime cannot check native code; the argument is made here, once"
+)]
 fn map(engine: &Engine, artifact: &Artifact) -> wasmtime::Result<Module> {
     let image = artifact.image().try_clone()?;
     // SAFETY: the image was made by `precompile_module` of an engine with the same fingerprint

@@ -69,7 +69,8 @@ impl JobState {
             Chance::System => {
                 let mut rest = bytes;
                 while !rest.is_empty() {
-                    let filled = rustix::rand::getrandom(&mut *rest, rustix::rand::GetRandomFlags::empty())?;
+                    let filled =
+                        rustix::rand::getrandom(&mut *rest, rustix::rand::GetRandomFlags::empty())?;
                     rest = &mut rest[filled..];
                 }
             }

@@ -5,8 +5,8 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
-    SendFlags, recvmsg, sendmsg,
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
 };
 
 /// Travels with the descriptor, since at least one byte has to.
@@ -18,7 +18,9 @@ pub(crate) fn send(socket: impl AsFd, descriptor: BorrowedFd<'_>) -> io::Result<
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut control = SendAncillaryBuffer::new(&mut space);
     if !control.push(SendAncillaryMessage::ScmRights(&descriptors)) {
-        return Err(io::Error::other("no room for a descriptor in the control message"));
+        return Err(io::Error::other(
+            "no room for a descriptor in the control message",
+        ));
     }
     let bytes = [IoSlice::new(&[TOKEN])];
     rustix::io::retry_on_intr(|| sendmsg(&socket, &bytes, &mut control, SendFlags::NOSIGNAL))?;
@@ -35,7 +37,9 @@ pub(crate) fn receive(socket: impl AsFd) -> io::Result<OwnedFd> {
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let received = {
         let mut bytes = [IoSliceMut::new(&mut token)];
-        rustix::io::retry_on_intr(|| recvmsg(&socket, &mut bytes, &mut control, RecvFlags::CMSG_CLOEXEC))?
+        rustix::io::retry_on_intr(|| {
+            recvmsg(&socket, &mut bytes, &mut control, RecvFlags::CMSG_CLOEXEC)
+        })?
     };
     if received.bytes == 0 {
         return Err(io::ErrorKind::UnexpectedEof.into());
@@ -75,13 +79,19 @@ mod tests {
     fn a_byte_without_a_descriptor_is_invalid() {
         let (mut ours, theirs) = UnixStream::pair().unwrap();
         ours.write_all(b"x").unwrap();
-        assert_eq!(receive(&theirs).unwrap_err().kind(), io::ErrorKind::InvalidData);
+        assert_eq!(
+            receive(&theirs).unwrap_err().kind(),
+            io::ErrorKind::InvalidData
+        );
     }
 
     #[test]
     fn a_hang_up_is_an_end_of_file() {
         let (ours, theirs) = UnixStream::pair().unwrap();
         drop(ours);
-        assert_eq!(receive(&theirs).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+        assert_eq!(
+            receive(&theirs).unwrap_err().kind(),
+            io::ErrorKind::UnexpectedEof
+        );
     }
 }

@@ -121,12 +121,28 @@ pub(crate) struct Wishes {
 
 impl Recipe {
     pub(crate) fn new(artifact: Artifact, wishes: Wishes) -> Result<Self, RuntimeError> {
-        let Wishes { isolation, start, link, limits, instance, worker_program } = wishes;
+        let Wishes {
+            isolation,
+            start,
+            link,
+            limits,
+            instance,
+            worker_program,
+        } = wishes;
         let program = match isolation {
             Isolation::Thread => Some(Arc::new(Program::load(&artifact, limits)?)),
             Isolation::Process => None,
         };
-        Ok(Self { isolation, start, link, artifact, limits, instance, worker_program, program })
+        Ok(Self {
+            isolation,
+            start,
+            link,
+            artifact,
+            limits,
+            instance,
+            worker_program,
+            program,
+        })
     }
 }
 
@@ -134,9 +150,11 @@ impl Maker for Recipe {
     fn make(&self, slot: usize) -> Result<Box<dyn Worker>, Death> {
         let name = format!("{}-{}", self.isolation, slot + 1);
         match (self.isolation, &self.program) {
-            (Isolation::Thread, Some(program)) => {
-                Ok(Box::new(thread::ThreadWorker::new(name, Arc::clone(program), self.instance)))
-            }
+            (Isolation::Thread, Some(program)) => Ok(Box::new(thread::ThreadWorker::new(
+                name,
+                Arc::clone(program),
+                self.instance,
+            ))),
             (Isolation::Thread, None) => unreachable!("Recipe::new loads the program for threads"),
             (Isolation::Process, _) => match (self.start, self.link) {
                 (StartMethod::Exec, LinkKind::Pipe) => {
@@ -149,7 +167,9 @@ impl Maker for Recipe {
 
 /// What a panic said, as far as it is text.
 pub(crate) fn panic_message(payload: &(dyn Any + Send)) -> String {
-    let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    let text = payload
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned());
     text.or_else(|| payload.downcast_ref::<String>().cloned())
         .unwrap_or_else(|| "a panic without a message".to_owned())
 }

@@ -59,7 +59,11 @@ impl Child {
             if exit.is_some() || left.is_zero() {
                 return *exit;
             }
-            exit = self.ended.wait_timeout(exit, left).unwrap_or_else(PoisonError::into_inner).0;
+            exit = self
+                .ended
+                .wait_timeout(exit, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
         }
     }
 
@@ -104,7 +108,14 @@ pub(super) fn spawn(mut command: Command) -> io::Result<Arc<Child>> {
     command.stdout(writer.try_clone()?).stderr(writer);
     let (answer, answered) = crossbeam_channel::bounded(1);
     let gone = |_| io::Error::other("the thread that spawns processes is gone");
-    nursery.orders.send(Order { command, chatter: reader, answer }).map_err(|_| gone(()))?;
+    nursery
+        .orders
+        .send(Order {
+            command,
+            chatter: reader,
+            answer,
+        })
+        .map_err(|_| gone(()))?;
     rustix::io::write(&nursery.bell, &1u64.to_ne_bytes())?;
     answered.recv().map_err(|_| gone(()))?
 }
@@ -127,7 +138,10 @@ fn look_after(orders: &Receiver<Order>, bell: &OwnedFd) {
     loop {
         let mut watched: Vec<PollFd<'_>> = vec![PollFd::new(bell, PollFlags::IN)];
         for ward in &wards {
-            watched.extend(ward.watched().map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
+            watched.extend(
+                ward.watched()
+                    .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)),
+            );
         }
         // A failure (ENOMEM) passes, or comes back after a moment; there is nobody to tell it to.
         if poll(&mut watched, None).is_err() {
@@ -166,18 +180,27 @@ fn start(mut command: Command, chatter: io::PipeReader) -> io::Result<Ward> {
         vitals,
         chatter: Mutex::default(),
     });
-    Ok(Ward { child, chatter: Some(chatter), heart: Some(heart) })
+    Ok(Ward {
+        child,
+        chatter: Some(chatter),
+        heart: Some(heart),
+    })
 }
 
 impl Ward {
     fn watched(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         let alive = self.heart.as_ref().map(|_| self.child.pidfd.as_fd());
-        alive.into_iter().chain(self.chatter.as_ref().map(AsFd::as_fd))
+        alive
+            .into_iter()
+            .chain(self.chatter.as_ref().map(AsFd::as_fd))
     }
 
     /// Reads, reaps; `true` when there is nothing more to look after.
     fn tend(&mut self, buffer: &mut [u8]) -> bool {
-        let exit = self.heart.as_ref().and_then(|_| child::reap(&self.child.pidfd).transpose());
+        let exit = self
+            .heart
+            .as_ref()
+            .and_then(|_| child::reap(&self.child.pidfd).transpose());
         if let Some(exit) = exit {
             // What it wrote last is in the pipe by now.
             while self.listen(buffer) == Heard::Something {}
@@ -194,7 +217,9 @@ impl Ward {
     }
 
     fn listen(&mut self, buffer: &mut [u8]) -> Heard {
-        let Some(pipe) = &mut self.chatter else { return Heard::Nothing };
+        let Some(pipe) = &mut self.chatter else {
+            return Heard::Nothing;
+        };
         match pipe.read(buffer) {
             Ok(0) => Heard::End,
             Ok(count) => {
@@ -256,7 +281,9 @@ mod tests {
 
     #[test]
     fn a_program_that_does_not_exist_is_an_error() {
-        let error = spawn(Command::new("/no/such/program")).map(|_| ()).unwrap_err();
+        let error = spawn(Command::new("/no/such/program"))
+            .map(|_| ())
+            .unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::NotFound);
     }
 }

@@ -59,7 +59,11 @@ impl ProcessWorker {
         let label = format!("{name} pid {}", child.pid());
         let max_body = recipe.limits.output.as_len().saturating_add(FRAME_SLACK);
         let link = Pipe::new(ours.try_clone().map_err(failed)?, max_body);
-        let mut worker = Self { label, child, link: Box::new(link) };
+        let mut worker = Self {
+            label,
+            child,
+            link: Box::new(link),
+        };
         match worker.introduce(&ours, recipe) {
             Ok(()) => Ok(worker),
             Err(error) => Err(worker.stillborn(&error)),
@@ -81,7 +85,11 @@ impl ProcessWorker {
         match FromWorker::decode(self.link.receive()?)? {
             FromWorker::Ready => {}
             FromWorker::Failed(why) => return Err(LinkError::Garbled(why)),
-            _ => return Err(LinkError::Garbled("it spoke before it was ready".to_owned())),
+            _ => {
+                return Err(LinkError::Garbled(
+                    "it spoke before it was ready".to_owned(),
+                ));
+            }
         }
         stream.set_read_timeout(None)?;
         stream.set_write_timeout(None)?;

@@ -52,7 +52,10 @@ impl Script {
 
     /// The same, but the first so many starts fail.
     pub(crate) fn failing_starts(self, failing_starts: usize) -> Self {
-        Self { failing_starts, ..self }
+        Self {
+            failing_starts,
+            ..self
+        }
     }
 
     pub(crate) fn release(&self) {
@@ -67,7 +70,13 @@ impl Maker for Script {
         }
         let (bell, heard) = crossbeam_channel::bounded(1);
         let label = format!("scripted-{}", slot + 1);
-        Ok(Box::new(Scripted { label, script: self.clone(), bell, heard, stopped: Arc::default() }))
+        Ok(Box::new(Scripted {
+            label,
+            script: self.clone(),
+            bell,
+            heard,
+            stopped: Arc::default(),
+        }))
     }
 }
 
@@ -127,7 +136,10 @@ impl Worker for Scripted {
     }
 
     fn kill_switch(&self) -> KillSwitch {
-        KillSwitch::new(Wire { bell: self.bell.clone(), stopped: Arc::clone(&self.stopped) })
+        KillSwitch::new(Wire {
+            bell: self.bell.clone(),
+            stopped: Arc::clone(&self.stopped),
+        })
     }
 
     fn label(&self) -> &str {

@@ -55,7 +55,9 @@ pub fn serve_if_worker() -> Option<ExitCode> {
         Some(ExitCode::FAILURE)
     };
     let Ok(host) = host.parse() else {
-        return complain(&format!("{MARK} is set by cofferdam for its own worker processes: unset it"));
+        return complain(&format!(
+            "{MARK} is set by cofferdam for its own worker processes: unset it"
+        ));
     };
     if let Err(error) = child::die_with(host) {
         return complain(&error.to_string());
@@ -90,11 +92,16 @@ fn serve() -> Result<(), LinkError> {
         .name("cofferdam-worker".to_owned())
         .stack_size(stack)
         .spawn(move || serve_jobs(worker, link))?;
-    serving.join().unwrap_or_else(|_| Err(LinkError::Garbled("the worker panicked".to_owned())))
+    serving
+        .join()
+        .unwrap_or_else(|_| Err(LinkError::Garbled("the worker panicked".to_owned())))
 }
 
 fn serve_jobs(mut worker: ThreadWorker, link: Pipe) -> Result<(), LinkError> {
-    let relay = Arc::new(Relay { link: Mutex::new(link), job: Mutex::new(0) });
+    let relay = Arc::new(Relay {
+        link: Mutex::new(link),
+        job: Mutex::new(0),
+    });
     loop {
         let frame = match relay.link().receive() {
             Ok(frame) => frame,
@@ -102,7 +109,12 @@ fn serve_jobs(mut worker: ThreadWorker, link: Pipe) -> Result<(), LinkError> {
             Err(LinkError::Closed) => return Ok(()),
             Err(error) => return Err(error),
         };
-        let FromHost::Job { number, seed, input } = FromHost::decode(frame)? else {
+        let FromHost::Job {
+            number,
+            seed,
+            input,
+        } = FromHost::decode(frame)?
+        else {
             return Err(LinkError::Garbled("mail between jobs".to_owned()));
         };
         *relay.job.lock().unwrap_or_else(PoisonError::into_inner) = number;

@@ -13,7 +13,10 @@ pub(crate) struct ThreadWorker {
 
 impl ThreadWorker {
     pub(crate) fn new(label: String, program: Arc<Program>, policy: InstancePolicy) -> Self {
-        Self { label, session: Session::new(program, policy) }
+        Self {
+            label,
+            session: Session::new(program, policy),
+        }
     }
 }
 

@@ -1,0 +1,96 @@
+//! What was typed, and what to do about it. The only place that knows clap.
+
+mod common;
+mod compare;
+mod completions;
+mod failure;
+mod guests;
+mod input;
+mod inspect;
+mod man;
+mod run;
+
+use clap::{Parser, Subcommand};
+use cofferdam::Exit;
+
+use failure::Failure;
+
+/// Runs guest WebAssembly modules in threads or in processes, and measures what each isolation costs
+/// and what it saves you from.
+#[derive(Debug, Parser)]
+#[command(name = "cofferdam", version, max_term_width = 100, after_help = EXAMPLES)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  cofferdam compare                              hash passwords in threads and in processes
+  cofferdam compare --lines data.txt guest.wasm  the same question for your guest and data
+  cofferdam run --input hello @sha256            one job
+  cofferdam run --workers 4 --lines - @argon2    one job per line of standard input
+  cofferdam inspect guest.wasm                   is it a guest?
+
+Exit codes:
+  0 done · 1 some job failed · 2 usage · 124 deadline · 125 cofferdam failed
+  126 the guest cannot be run · 127 not found · 134 trap
+  128+n a worker died of signal n, or cofferdam was stopped by signal n";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Run(run::Args),
+    Compare(compare::Args),
+    Inspect(inspect::Args),
+    Guests(guests::Args),
+    Completions(completions::Args),
+    Man(man::Args),
+    #[command(name = "__trial", hide = true)]
+    Trial,
+}
+
+/// Runs the program, and tells how it ended.
+pub(crate) fn main() -> Exit {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version come this way too, and are no errors.
+            let _ = error.print();
+            return if error.use_stderr() {
+                Exit::Usage
+            } else {
+                Exit::Done
+            };
+        }
+    };
+    let result = match cli.command {
+        Command::Run(args) => run::run(args),
+        Command::Compare(args) => compare::compare(args),
+        Command::Inspect(args) => inspect::inspect(&args),
+        Command::Guests(args) => guests::guests(&args),
+        Command::Completions(args) => completions::completions(&args),
+        Command::Man(args) => man::man(&args),
+        Command::Trial => compare::trial(),
+    };
+    match result {
+        Ok(exit) => exit,
+        // Whoever read our output has enough of it: `cofferdam guests | head -1`.
+        Err(failure) if failure.is_closed_pipe() => Exit::Done,
+        Err(failure) => {
+            common::complain(&format!("error: {failure}"));
+            failure.exit
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

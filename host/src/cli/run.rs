@@ -1,0 +1,417 @@
+//! `cofferdam run`
+
+mod output;
+
+use std::collections::BTreeMap;
+use std::io::IsTerminal;
+use std::path::PathBuf;
+
+use clap::builder::RangedU64ValueParser;
+use cofferdam::{
+    Completion, Death, Exit, Guest, GuestSource, Incident, Job, Lost, Outbox, Outcome, Pool,
+    TimeSpan,
+};
+use crossbeam_channel::{Receiver, Sender, never, select};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use super::Failure;
+use super::common::{
+    CacheArgs, InstanceArg, IsolationArg, LimitArgs, LinkArg, StartArg, complain, cpus,
+};
+use super::input::{InputArgs, Item};
+use output::{Done, Format, Output};
+
+/// Run jobs through a pool of workers; replies go to stdout, in the order of the input
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// A .wasm or .wat file, `-` for standard input, or @name (see `cofferdam guests`)
+    guest: GuestSource,
+
+    #[command(flatten)]
+    given: InputArgs,
+    /// With --input-dir: write each reply to a file of the same name in this folder
+    #[arg(
+        long,
+        value_name = "DIR",
+        requires = "input_dir",
+        help_heading = "Input and output"
+    )]
+    output_dir: Option<PathBuf>,
+    /// Run each job so many times
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = RangedU64ValueParser::<u64>::new().range(1..), help_heading = "Input and output")]
+    repeat: u64,
+    /// Post this message to each job, in addition to its input; may be given several times
+    #[arg(long, value_name = "TEXT", help_heading = "Input and output")]
+    post: Vec<String>,
+    /// Print replies as jobs end, not in the order of the input
+    #[arg(long, help_heading = "Input and output")]
+    unordered: bool,
+    /// text, or one JSON object a line
+    #[arg(
+        long,
+        value_enum,
+        default_value = "text",
+        help_heading = "Input and output"
+    )]
+    format: Format,
+
+    /// Where workers live
+    #[arg(long, value_enum, default_value = "process", help_heading = "Workers")]
+    isolation: IsolationArg,
+    /// How many workers [default: one for each CPU]
+    #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(1..=4096), help_heading = "Workers")]
+    workers: Option<usize>,
+    /// How process workers come to be
+    #[arg(long, value_enum, default_value = "exec", help_heading = "Workers")]
+    start: StartArg,
+    /// How process workers are reached
+    #[arg(long, value_enum, default_value = "pipe", help_heading = "Workers")]
+    link: LinkArg,
+    /// Whether a job finds what the job before it left behind
+    #[arg(long, value_enum, default_value = "fresh", help_heading = "Workers")]
+    instance: InstanceArg,
+    /// Run a job again when its worker dies, so many times; it then runs at least once
+    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Workers")]
+    retries: u32,
+    /// Make the guest's random bytes and clock reproducible (the bytes are then no secret)
+    #[arg(long, value_name = "N", help_heading = "Workers")]
+    seed: Option<u64>,
+
+    #[command(flatten)]
+    limits: LimitArgs,
+    #[command(flatten)]
+    cache: CacheArgs,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  cofferdam run --input hello @sha256
+  cofferdam run --isolation thread --workers 2 --lines passwords.txt @argon2
+  seq 1000 | cofferdam run --lines - --format json ./guest.wasm
+  cofferdam run --input-dir photos --output-dir blurred --timeout 5s @blur
+
+Output:
+  One job: its reply as it is. Several: one reply a line; where a job failed, an empty line keeps
+  the place, and stderr says why. Messages that guests post go to stderr; with --format json
+  everything is an object on stdout.
+
+Ctrl-C once finishes the jobs that have begun or wait in the queue; twice kills them.";
+
+pub(crate) fn run(args: Args) -> Result<Exit, Failure> {
+    let guest = Guest::load(&args.guest)?;
+    let limits = args.limits.limits()?;
+    if args.post.len() > Outbox::CAPACITY {
+        let most = Outbox::CAPACITY;
+        return Err(Failure::usage(format!(
+            "--post: {} messages are more than the {most} that may wait",
+            args.post.len()
+        )));
+    }
+    let source = args.given.open(b"", limits.input)?;
+    let single = source.is_single() && args.repeat == 1;
+    let workers = args
+        .workers
+        .unwrap_or_else(|| if single { 1 } else { cpus() });
+    let total = source
+        .count()
+        .map(|count| count.saturating_mul(args.repeat));
+    let output = Output::open(args.format, args.output_dir.clone(), single)?;
+
+    let pool = Pool::builder(guest)
+        .isolation(args.isolation.into())
+        .workers(workers)
+        // As many as may be outstanding: handing in never waits.
+        .queue(window(workers))
+        .start(args.start.into())
+        .link(args.link.into())
+        .instance(args.instance.into())
+        .limits(limits)
+        .retries(args.retries)
+        .seed(args.seed)
+        .cache(args.cache.cache())
+        .on_incident(|incident| complain(&describe(incident)))
+        .build()?;
+    if let Some(trouble) = pool.cache_trouble() {
+        complain(&format!("warning: {trouble}"));
+    }
+    let items = source.read(args.repeat, limits.input)?;
+    let (done, ends) = crossbeam_channel::unbounded();
+    let desk = Desk {
+        pool,
+        output,
+        done,
+        ends,
+        window: window(workers) as u64,
+        post: args.post,
+        ordered: !args.unordered,
+        progress: progress(total),
+        submitted: 0,
+        finished: 0,
+        next: 0,
+        early: BTreeMap::new(),
+        failed: 0,
+        exit: Exit::Done,
+    };
+    desk.serve(items, single)
+}
+
+/// Jobs that are handed in but not yet printed. It bounds the memory, and lets a slow job hold up
+/// the printing of some quick ones without holding up their running.
+fn window(workers: usize) -> usize {
+    4 * workers + 16
+}
+
+fn progress(total: Option<u64>) -> ProgressBar {
+    // With replies on the same terminal a bar would only be in the way.
+    let visible = !std::io::stdout().is_terminal() && total != Some(1);
+    let target = if visible {
+        ProgressDrawTarget::stderr()
+    } else {
+        ProgressDrawTarget::hidden()
+    };
+    let template = match total {
+        Some(_) => "{bar:30} {pos}/{len} jobs, {per_sec}, {eta} left",
+        None => "{spinner} {pos} jobs, {per_sec}",
+    };
+    let bar = ProgressBar::with_draw_target(total, target);
+    match ProgressStyle::with_template(template) {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
+}
+
+/// What happened to a worker, in words.
+fn describe(incident: &Incident<'_>) -> String {
+    match incident {
+        Incident::Died {
+            worker,
+            death,
+            job,
+            last_words,
+        } => {
+            let during = job.map_or(" between jobs".to_owned(), |job| {
+                format!(" during job {job}")
+            });
+            let words = match *last_words {
+                "" => String::new(),
+                words => format!("; it had said: {words}"),
+            };
+            format!("{worker}: {death}{during}{words}")
+        }
+        Incident::StartFailed { slot, death, pause } => {
+            format!(
+                "worker {}: {death}; trying again in {}",
+                slot + 1,
+                TimeSpan::new(*pause)
+            )
+        }
+        Incident::Quarantined { slot, death } => {
+            format!("worker {} is given up: {death}", slot + 1)
+        }
+        _ => format!("{incident:?}"),
+    }
+}
+
+/// Where jobs are handed in and replies come out: one loop over everything that can happen.
+struct Desk {
+    pool: Pool,
+    output: Output,
+    done: Sender<Done>,
+    ends: Receiver<Done>,
+    window: u64,
+    post: Vec<String>,
+    ordered: bool,
+    progress: ProgressBar,
+    submitted: u64,
+    finished: u64,
+    /// The next job to print, where the order is kept, and those that ended before their turn.
+    next: u64,
+    early: BTreeMap<u64, Done>,
+    failed: u64,
+    exit: Exit,
+}
+
+impl Desk {
+    fn serve(mut self, items: Receiver<Item>, single: bool) -> Result<Exit, Failure> {
+        let signals = signals()?;
+        let nothing = never();
+        let mut items = Some(items);
+        let mut stopped_by = None;
+        loop {
+            let outstanding = self.submitted - self.finished;
+            if items.is_none() && outstanding == 0 {
+                break;
+            }
+            let open = items
+                .as_ref()
+                .filter(|_| outstanding < self.window)
+                .unwrap_or(&nothing);
+            if self.ends.is_empty() {
+                self.output.flush()?;
+            }
+            select! {
+                recv(open) -> item => match item {
+                    Ok(item) => self.submit(item),
+                    Err(_) => items = None,
+                },
+                recv(self.ends) -> done => if let Ok(done) = done { self.take(done)? },
+                recv(signals) -> signal => {
+                    let signal = signal.unwrap_or(SIGTERM);
+                    if stopped_by.replace(signal).is_none() {
+                        items = None;
+                        self.note(&format!(
+                            "stopping: {outstanding} jobs are still to be finished (again to kill them)"
+                        ));
+                    } else {
+                        self.pool.stopper().stop();
+                    }
+                },
+            }
+        }
+        self.output.flush()?;
+        self.progress.finish_and_clear();
+        self.pool.drain();
+        if self.failed > 0 && !single {
+            complain(&format!("{} of {} jobs failed", self.failed, self.finished));
+        }
+        Ok(match stopped_by {
+            Some(signal) => Exit::Signal(u8::try_from(signal).unwrap_or(0)),
+            None if single => self.exit,
+            None if self.failed > 0 => Exit::JobFailed,
+            None => Exit::Done,
+        })
+    }
+
+    fn submit(&mut self, item: Item) {
+        let place = self.submitted;
+        self.submitted += 1;
+        let Item { name, file, bytes } = item;
+        let refused = |result: String| Done {
+            place,
+            name: name.clone(),
+            file: file.clone(),
+            result: Err(result),
+        };
+        let job = match bytes {
+            Ok(bytes) => Job::new(bytes),
+            Err(why) => return drop(self.done.send(refused(why))),
+        };
+        let job = if self.post.is_empty() {
+            job
+        } else {
+            // Posted before the job runs: a guest that only polls finds them. Dropping the outbox
+            // tells it that these were all.
+            let (job, outbox) = job.with_inbox();
+            for message in &self.post {
+                if let Err(error) = outbox.post(message.as_bytes()) {
+                    return drop(self.done.send(refused(error.to_string())));
+                }
+            }
+            job
+        };
+        let done = self.done.clone();
+        let ended = {
+            let (name, file) = (name.clone(), file.clone());
+            move |completion| {
+                drop(done.send(Done {
+                    place,
+                    name,
+                    file,
+                    result: Ok(completion),
+                }))
+            }
+        };
+        if let Err(error) = self.pool.submit_with(self.output.listen(job), ended) {
+            let _ = self.done.send(refused(error.to_string()));
+        }
+    }
+
+    fn take(&mut self, done: Done) -> Result<(), Failure> {
+        if !self.ordered {
+            return self.print(done);
+        }
+        self.early.insert(done.place, done);
+        while let Some(done) = self.early.remove(&self.next) {
+            self.next += 1;
+            self.print(done)?;
+        }
+        Ok(())
+    }
+
+    fn print(&mut self, done: Done) -> Result<(), Failure> {
+        self.finished += 1;
+        self.progress.inc(1);
+        let (exit, why) = judge(&done.result);
+        let printed = self.output.print(&done)?;
+        if let Some(why) = why.or(printed) {
+            self.failed += 1;
+            self.exit = if exit == Exit::Done {
+                Exit::JobFailed
+            } else {
+                exit
+            };
+            let name = match done.name.as_str() {
+                "" => String::new(),
+                name => format!("{name}: "),
+            };
+            let worker = match &done.result {
+                Ok(completion) if !completion.worker.is_empty() => {
+                    format!(" [{}]", completion.worker)
+                }
+                _ => String::new(),
+            };
+            self.note(&format!("{name}{why}{worker}"));
+        }
+        Ok(())
+    }
+
+    fn note(&self, message: &str) {
+        self.progress.suspend(|| complain(message));
+    }
+}
+
+/// What a job's end means: the exit code if it was the only one, and what went wrong.
+fn judge(result: &Result<Completion, String>) -> (Exit, Option<String>) {
+    let completion = match result {
+        Ok(completion) => completion,
+        Err(why) => return (Exit::JobFailed, Some(why.clone())),
+    };
+    let exit = match &completion.result {
+        Ok(reply) => match &reply.outcome {
+            Outcome::Output => return (Exit::Done, None),
+            Outcome::Trapped { .. } => Exit::Trapped,
+            Outcome::Deadline => Exit::Deadline,
+            Outcome::InvalidGuest(_) => Exit::CannotRun,
+            _ => Exit::JobFailed,
+        },
+        Err(Lost::Worker(Death::Signalled(signal))) => {
+            Exit::Signal(u8::try_from(*signal).unwrap_or(0))
+        }
+        Err(Lost::NoWorkers(_) | Lost::Worker(Death::SpawnFailed(_))) => Exit::Internal,
+        Err(_) => Exit::JobFailed,
+    };
+    let why = match &completion.result {
+        Ok(reply) => reply.outcome.to_string(),
+        Err(lost) => lost.to_string(),
+    };
+    (exit, Some(why))
+}
+
+/// Ctrl-C and SIGTERM, as events.
+fn signals() -> Result<Receiver<i32>, Failure> {
+    let (sender, receiver) = crossbeam_channel::unbounded();
+    let mut signals = Signals::new([SIGINT, SIGTERM])?;
+    std::thread::Builder::new()
+        .name("cofferdam-signals".to_owned())
+        .spawn(move || {
+            for signal in signals.forever() {
+                if sender.send(signal).is_err() {
+                    return;
+                }
+            }
+        })?;
+    Ok(receiver)
+}

@@ -1,0 +1,187 @@
+//! Replies, messages and log lines, as text or as JSON lines.
+
+use std::fs;
+use std::io::{self, BufWriter, IsTerminal, Stdout, Write, stdout};
+use std::path::PathBuf;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use cofferdam::{Completion, Job, Lost, Reply, Sender, printable};
+use serde_json::{Value, json};
+
+use crate::cli::Failure;
+use crate::cli::common::complain;
+
+#[derive(Clone, Copy, Debug, PartialEq, clap::ValueEnum)]
+pub(super) enum Format {
+    Text,
+    Json,
+}
+
+/// A job that came to its end.
+pub(super) struct Done {
+    /// Its place in the input, from 0.
+    pub(super) place: u64,
+    pub(super) name: String,
+    pub(super) file: Option<String>,
+    /// `Err` if it never became a job.
+    pub(super) result: Result<Completion, String>,
+}
+
+/// Where replies go.
+pub(super) struct Output {
+    format: Format,
+    folder: Option<PathBuf>,
+    single: bool,
+    stdout: BufWriter<Stdout>,
+}
+
+impl Output {
+    pub(super) fn open(
+        format: Format,
+        folder: Option<PathBuf>,
+        single: bool,
+    ) -> Result<Self, Failure> {
+        if let Some(folder) = &folder {
+            fs::create_dir_all(folder)
+                .map_err(|error| anyhow::anyhow!("--output-dir {}: {error}", folder.display()))?;
+        }
+        Ok(Self {
+            format,
+            folder,
+            single,
+            stdout: BufWriter::with_capacity(64 << 10, stdout()),
+        })
+    }
+
+    /// Has a job's messages and log lines printed as they come.
+    pub(super) fn listen(&self, job: Job) -> Job {
+        match self.format {
+            Format::Text => job
+                .on_post(|from, message| {
+                    complain(&format!(
+                        "{} posts: {}",
+                        from.worker,
+                        printable(&String::from_utf8_lossy(message))
+                    ));
+                })
+                .on_log(|from, level, line| {
+                    complain(&format!("{} {}: {line}", from.worker, level.name()))
+                }),
+            Format::Json => job
+                .on_post(|from, message| {
+                    let (text, base64) = as_text(message);
+                    say(
+                        from,
+                        &json!({"event": "post", "message": text, "message_base64": base64}),
+                    );
+                })
+                .on_log(|from, level, line| {
+                    say(
+                        from,
+                        &json!({"event": "log", "level": level.name(), "line": line}),
+                    );
+                }),
+        }
+    }
+
+    /// Prints one reply; gives back what kept it from being written to its file.
+    pub(super) fn print(&mut self, done: &Done) -> Result<Option<String>, Failure> {
+        let mut trouble = None;
+        if let (Some(folder), Some(file), Some(reply)) = (&self.folder, &done.file, answer(done)) {
+            let path = folder.join(file);
+            let written = fs::write(&path, &reply.output);
+            trouble = written
+                .err()
+                .map(|error| format!("{}: {error}", path.display()));
+        }
+        match self.format {
+            Format::Json => {
+                serde_json::to_writer(&mut self.stdout, &object(done)).map_err(io::Error::from)?;
+                self.stdout.write_all(b"\n")?;
+            }
+            Format::Text if self.folder.is_some() => {}
+            Format::Text => {
+                let output = answer(done).map_or(&[][..], |reply| &reply.output);
+                self.stdout.write_all(output)?;
+                // A lone reply is left as it is, except where a prompt would stick to it.
+                let wants_end = !self.single || (!output.is_empty() && stdout().is_terminal());
+                if wants_end && output.last() != Some(&b'\n') {
+                    self.stdout.write_all(b"\n")?;
+                }
+            }
+        }
+        Ok(trouble)
+    }
+
+    pub(super) fn flush(&mut self) -> Result<(), Failure> {
+        Ok(self.stdout.flush()?)
+    }
+}
+
+/// The reply of a job that ended well.
+fn answer(done: &Done) -> Option<&Reply> {
+    let reply = done.result.as_ref().ok()?.result.as_ref().ok()?;
+    (reply.outcome == cofferdam::Outcome::Output).then_some(reply)
+}
+
+/// One line on stdout, at once and whole. If it cannot be written, the replies cannot either, and
+/// they will say so.
+fn say(from: &Sender<'_>, event: &Value) {
+    let mut event = event.clone();
+    event["job"] = json!(from.job);
+    event["worker"] = json!(from.worker);
+    let _ = writeln!(stdout().lock(), "{event}");
+}
+
+/// Text where the bytes are text, else base64.
+fn as_text(bytes: &[u8]) -> (Option<&str>, Option<String>) {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => (Some(text), None),
+        Err(_) => (None, Some(STANDARD.encode(bytes))),
+    }
+}
+
+fn object(done: &Done) -> Value {
+    let mut object = json!({"event": "reply", "job": done.place, "input": done.name});
+    let mut set = |key: &str, value: Value| object[key] = value;
+    let completion = match &done.result {
+        Ok(completion) => completion,
+        Err(why) => {
+            set("outcome", Value::Null);
+            set("error", json!(why));
+            return object;
+        }
+    };
+    set("worker", json!(&*completion.worker));
+    set("attempts", json!(completion.attempts));
+    set("queued_s", json!(completion.queued.as_secs_f64()));
+    set("wall_s", json!(completion.wall.as_secs_f64()));
+    match &completion.result {
+        Ok(reply) => {
+            let (output, output_base64) = as_text(&reply.output);
+            set("outcome", json!(reply.outcome.name()));
+            set("output", json!(output));
+            set("output_base64", json!(output_base64));
+            set(
+                "instantiate_s",
+                json!(reply.phases.instantiate.as_secs_f64()),
+            );
+            set("call_s", json!(reply.phases.call.as_secs_f64()));
+            if reply.dropped_logs > 0 {
+                set("dropped_logs", json!(reply.dropped_logs));
+            }
+            if reply.outcome != cofferdam::Outcome::Output {
+                set("error", json!(reply.outcome.to_string()));
+            }
+        }
+        Err(lost) => {
+            set("outcome", Value::Null);
+            if let Lost::Worker(death) = lost {
+                set("death", json!(death.name()));
+            }
+            set("error", json!(lost.to_string()));
+        }
+    }
+    object
+}
