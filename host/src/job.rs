@@ -264,7 +264,8 @@ pub enum Outcome {
     MemoryLimit,
     /// The guest said more than [`Limits::output`].
     OutputLimit,
-    /// The guest passed a range outside its memory to a host function.
+    /// The guest passed a range outside its memory to a host function, or spoke of its job in a
+    /// start function, when there is none yet.
     InterfaceViolation(String),
     /// The guest could not be instantiated: nothing of the job ran.
     InvalidGuest(String),

@@ -37,6 +37,11 @@
 //! ([`EMBEDDED`]). Three endings are three types: the guest's is an [`Outcome`], the worker's a
 //! [`Death`], and our own an error. How the parts hang together is told in `host/ARCHITECTURE.md`.
 
+/// The examples of the README, compiled and run as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
+
 mod exit_code;
 mod guest;
 mod job;
@@ -51,6 +56,11 @@ mod sys;
 mod worker;
 
 mod pool;
+
+pub mod experiment;
+pub mod machine;
+pub mod report;
+pub mod stats;
 
 pub use exit_code::Exit;
 pub use guest::{

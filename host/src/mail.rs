@@ -134,6 +134,12 @@ pub fn printable(text: &str) -> String {
     safe
 }
 
+/// The same for a text of several lines, whose ends stay.
+pub(crate) fn printable_lines(text: &str) -> String {
+    let lines: Vec<String> = text.lines().map(printable).collect();
+    lines.join("\n")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use crossbeam_channel::{Receiver, Sender};
 
-use cofferdam::{ByteSize, Exit};
+use cofferdam::ByteSize;
 
 use super::Failure;
 
@@ -51,6 +51,12 @@ pub(crate) enum Source {
 }
 
 impl InputArgs {
+    /// Whether the input comes from standard input.
+    pub(crate) fn wants_stdin(&self) -> bool {
+        let paths = [&self.input_file, &self.lines];
+        paths.into_iter().flatten().any(|path| is_stdin(path))
+    }
+
     /// Opens what was given, so that mistakes show before anything runs. `default` is the input of
     /// the only job where nothing was given.
     pub(crate) fn open(&self, default: &[u8], limit: ByteSize) -> Result<Source, Failure> {
@@ -295,16 +301,6 @@ fn send_files(
         )?;
     }
     Ok(())
-}
-
-/// Checks that a path can be written, by creating the file, before work is spent on its content.
-pub(crate) fn writable(flag: &str, path: &Path) -> Result<File, Failure> {
-    File::create(path).map_err(|error| {
-        Failure::new(
-            Exit::Internal,
-            anyhow::anyhow!("{flag} {}: {error}", path.display()),
-        )
-    })
 }
 
 #[cfg(test)]

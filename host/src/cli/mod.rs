@@ -9,6 +9,7 @@ mod input;
 mod inspect;
 mod man;
 mod run;
+mod signals;
 
 use clap::{Parser, Subcommand};
 use cofferdam::Exit;

@@ -13,14 +13,14 @@ use cofferdam::{
 };
 use crossbeam_channel::{Receiver, Sender, never, select};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
+use signal_hook::consts::SIGTERM;
 
 use super::Failure;
 use super::common::{
     CacheArgs, InstanceArg, IsolationArg, LimitArgs, LinkArg, StartArg, complain, cpus,
 };
 use super::input::{InputArgs, Item};
+use super::signals::signals;
 use output::{Done, Format, Output};
 
 /// Run jobs through a pool of workers; replies go to stdout, in the order of the input
@@ -109,6 +109,11 @@ pub(crate) fn run(args: Args) -> Result<Exit, Failure> {
             "--post: {} messages are more than the {most} that may wait",
             args.post.len()
         )));
+    }
+    if args.guest == GuestSource::Stdin && args.given.wants_stdin() {
+        return Err(Failure::usage(
+            "standard input is the guest, and cannot be its input too: give one of them as a file",
+        ));
     }
     let source = args.given.open(b"", limits.input)?;
     let single = source.is_single() && args.repeat == 1;
@@ -321,31 +326,31 @@ impl Desk {
                     name,
                     file,
                     result: Ok(completion),
-                }))
+                }));
             }
         };
-        if let Err(error) = self.pool.submit_with(self.output.listen(job), ended) {
+        if let Err(error) = self.pool.submit_with(self.output.listen(job, place), ended) {
             let _ = self.done.send(refused(error.to_string()));
         }
     }
 
     fn take(&mut self, done: Done) -> Result<(), Failure> {
         if !self.ordered {
-            return self.print(done);
+            return self.print(&done);
         }
         self.early.insert(done.place, done);
         while let Some(done) = self.early.remove(&self.next) {
             self.next += 1;
-            self.print(done)?;
+            self.print(&done)?;
         }
         Ok(())
     }
 
-    fn print(&mut self, done: Done) -> Result<(), Failure> {
+    fn print(&mut self, done: &Done) -> Result<(), Failure> {
         self.finished += 1;
         self.progress.inc(1);
         let (exit, why) = judge(&done.result);
-        let printed = self.output.print(&done)?;
+        let printed = self.output.print(done)?;
         if let Some(why) = why.or(printed) {
             self.failed += 1;
             self.exit = if exit == Exit::Done {
@@ -398,20 +403,4 @@ fn judge(result: &Result<Completion, String>) -> (Exit, Option<String>) {
         Err(lost) => lost.to_string(),
     };
     (exit, Some(why))
-}
-
-/// Ctrl-C and SIGTERM, as events.
-fn signals() -> Result<Receiver<i32>, Failure> {
-    let (sender, receiver) = crossbeam_channel::unbounded();
-    let mut signals = Signals::new([SIGINT, SIGTERM])?;
-    std::thread::Builder::new()
-        .name("cofferdam-signals".to_owned())
-        .spawn(move || {
-            for signal in signals.forever() {
-                if sender.send(signal).is_err() {
-                    return;
-                }
-            }
-        })?;
-    Ok(receiver)
 }

@@ -13,6 +13,7 @@ use wasmparser::{
 };
 
 use super::kind;
+use crate::mail::{printable, printable_lines};
 
 /// Why bytes are not a guest of interface 1. Each names what is wrong and what would be right.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -30,10 +31,10 @@ pub enum GuestError {
     )]
     Component,
     /// The text format has a mistake.
-    #[error("its text is not valid:\n{0}")]
+    #[error("its text is not valid:\n{}", printable_lines(.0))]
     InvalidText(String),
     /// The binary is cut off or damaged.
-    #[error("it is not a valid module: {0}")]
+    #[error("it is not a valid module: {}", printable(.0))]
     Invalid(String),
     /// The marker export is missing.
     #[error(
@@ -273,7 +274,7 @@ fn section_name(id: u8, payload: &Payload<'_>) -> String {
         "tag",
     ];
     match payload {
-        Payload::CustomSection(custom) => format!("custom {}", custom.name()),
+        Payload::CustomSection(custom) => format!("custom {}", printable(custom.name())),
         _ => NAMES
             .get(usize::from(id))
             .map_or_else(|| format!("section {id}"), |&name| name.to_owned()),
@@ -398,9 +399,11 @@ fn stranger(anatomy: &Anatomy) -> &'static str {
 
 impl fmt::Display for Extern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A module chooses its names, and must not steer a terminal by them.
+        let name = printable(&self.name);
         match self.module.as_str() {
-            "" => write!(f, "{} {}", self.name, self.ty),
-            module => write!(f, "{module}.{} {}", self.name, self.ty),
+            "" => write!(f, "{name} {}", self.ty),
+            module => write!(f, "{}.{name} {}", printable(module), self.ty),
         }
     }
 }

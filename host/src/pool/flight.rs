@@ -17,6 +17,8 @@ pub(super) struct Task {
     pub(super) promise: Promise,
     pub(super) submitted: Instant,
     pub(super) attempts: u32,
+    /// How often its worker turned out to be dead before the job reached it.
+    pub(super) missed: u32,
 }
 
 /// A task in a worker's hands.
@@ -44,12 +46,16 @@ pub(super) enum Sighting {
     /// Nothing is due before this moment (`None`: nothing at all).
     Fine(Option<Instant>),
     /// It was asked to end and did not: here it is, taken from its thread.
-    Overdue(Airborne),
+    Overdue(Box<Airborne>),
 }
 
 /// How long a thread may take from being asked to end until it is given up. A guest that computes
 /// hears at its next loop; what takes longer is host code, or one huge `memory.copy`.
 pub(super) const GRACE: Duration = Duration::from_millis(250);
+
+/// How long until a thread that was asked to end is asked again. A guest that looks at its flag
+/// while another one is being stopped may go on for one more epoch; the next request reaches it.
+const ASK_AGAIN: Duration = Duration::from_millis(10);
 
 impl Task {
     pub(super) fn resolve(self, worker: &str, started: Instant, result: Result<Reply, Lost>) {
@@ -61,11 +67,6 @@ impl Task {
             queued: started.saturating_duration_since(self.submitted),
             wall: started.elapsed(),
         });
-    }
-
-    /// Resolves a task that no worker takes up any more.
-    pub(super) fn refuse(self, why: Lost) {
-        self.resolve("", Instant::now(), Err(why));
     }
 }
 
@@ -107,13 +108,18 @@ impl Flight {
         match airborne.thrown {
             Some((_, Thrown::Killed { .. }, _)) => Sighting::Fine(None),
             Some((_, Thrown::Asked, when)) if now >= when + GRACE => {
-                cell.take().map_or(Sighting::Fine(None), Sighting::Overdue)
+                cell.take().map_or(Sighting::Fine(None), |airborne| {
+                    Sighting::Overdue(Box::new(airborne))
+                })
             }
-            Some((_, Thrown::Asked, when)) => Sighting::Fine(Some(when + GRACE)),
+            Some((_, Thrown::Asked, when)) => {
+                airborne.switch.throw();
+                Sighting::Fine(Some((now + ASK_AGAIN).min(when + GRACE)))
+            }
             None => match airborne.timeout.map(|timeout| airborne.started + timeout) {
                 Some(due) if now >= due => {
                     airborne.throw(Why::Deadline, now);
-                    Sighting::Fine(Some(now + GRACE))
+                    Sighting::Fine(Some(now + ASK_AGAIN))
                 }
                 due => Sighting::Fine(due),
             },
@@ -171,6 +177,7 @@ mod tests {
                 promise,
                 submitted,
                 attempts: 1,
+                missed: 0,
             },
             switch,
             timeout,
@@ -190,15 +197,29 @@ mod tests {
     }
 
     #[test]
-    fn at_the_deadline_the_switch_is_thrown_once() {
-        let (flight, throws, started) = in_the_air(Some(SECOND), Thrown::Asked);
+    fn at_the_deadline_a_process_is_killed_once() {
+        let (flight, throws, started) =
+            in_the_air(Some(SECOND), Thrown::Killed { was_stopped: false });
         for _ in 0..3 {
-            assert!(matches!(
-                flight.look(started + SECOND),
-                Sighting::Fine(Some(_))
-            ));
+            flight.look(started + SECOND);
         }
         assert_eq!(throws.load(Ordering::SeqCst), 1);
+    }
+
+    #[test]
+    fn a_thread_is_asked_again_until_the_grace_is_over() {
+        let (flight, throws, started) = in_the_air(Some(SECOND), Thrown::Asked);
+        let mut now = started + SECOND;
+        let mut looks = 0;
+        while let Sighting::Fine(next) = flight.look(now) {
+            let next = next.unwrap();
+            assert!(now < next && next <= started + SECOND + GRACE);
+            now = next;
+            looks += 1;
+        }
+        assert_eq!(now, started + SECOND + GRACE);
+        assert_eq!(looks, 25);
+        assert_eq!(throws.load(Ordering::SeqCst), looks);
     }
 
     #[test]

@@ -46,6 +46,8 @@ pub struct Pool {
     /// `None` once the pool takes no more jobs.
     queue: Option<Sender<Task>>,
     supervisor: Option<JoinHandle<()>>,
+    /// Hangs up when the pool takes no more jobs, after `queue` has.
+    closing: Option<Sender<()>>,
     submitted: AtomicU64,
     seed: Option<u64>,
     prepared: Duration,
@@ -162,6 +164,8 @@ struct Shared {
     /// Hangs up when the pool is stopped: wakes slots from their pauses.
     stopping: Receiver<()>,
     stop: Mutex<Option<Sender<()>>>,
+    /// Hangs up when no more jobs are taken: a slot need not start a worker for an empty queue.
+    draining: Receiver<()>,
     broken: OnceLock<String>,
     events: Sender<Event>,
     next_round: NextRound,
@@ -211,6 +215,11 @@ impl Shared {
     fn answer(&self, task: Task, worker: &str, started: Instant, result: Result<Reply, Lost>) {
         Counters::add(&self.counters.answered);
         task.resolve(worker, started, result);
+    }
+
+    /// Answers a task that no worker takes up, since the pool was stopped.
+    fn cancel(&self, task: Task) {
+        self.answer(task, "", Instant::now(), Err(Lost::Cancelled));
     }
 
     /// Gives a task back that is to be run again; else answers it with the death.
@@ -341,6 +350,7 @@ impl Pool {
             promise,
             submitted: Instant::now(),
             attempts: 0,
+            missed: 0,
         };
         let queue = self
             .queue
@@ -353,7 +363,7 @@ impl Pool {
 
     /// Takes no more jobs, finishes those that were taken, and ends the workers.
     pub fn drain(mut self) -> Health {
-        self.queue = None;
+        self.close();
         self.join();
         self.shared.counters.snapshot()
     }
@@ -403,6 +413,11 @@ impl Pool {
         self.cache_trouble.as_deref()
     }
 
+    fn close(&mut self) {
+        self.queue = None;
+        self.closing = None;
+    }
+
     fn join(&mut self) {
         if let Some(supervisor) = self.supervisor.take() {
             let _ = supervisor.join();
@@ -412,7 +427,7 @@ impl Pool {
 
 impl Drop for Pool {
     fn drop(&mut self) {
-        self.queue = None;
+        self.close();
         if self.supervisor.is_some() {
             self.stopper().stop();
             self.join();
@@ -538,10 +553,9 @@ impl PoolBuilder {
         if worker::astray() {
             return Err(BuildError::Astray);
         }
-        let metering = self.metering.unwrap_or(match self.isolation {
-            Isolation::Thread => Metering::Interruptible,
-            Isolation::Process => Metering::Unmetered,
-        });
+        let metering = self
+            .metering
+            .unwrap_or_else(|| Metering::usual(self.isolation));
         let refused = |error| BuildError::Guest {
             guest: self.guest.name().to_owned(),
             error,
@@ -562,11 +576,10 @@ impl PoolBuilder {
             link: self.link,
             limits: self.limits,
             instance: self.instance,
-            // The running program itself, even after its file was replaced.
             worker_program: self
                 .worker_program
                 .clone()
-                .unwrap_or_else(|| "/proc/self/exe".into()),
+                .unwrap_or_else(Wishes::own_program),
         };
         let recipe = Recipe::new(artifact, wishes).map_err(refused)?;
         let mut pool = self.open(Box::new(recipe))?;
@@ -592,6 +605,7 @@ impl PoolBuilder {
             crossbeam_channel::bounded(self.queue.unwrap_or(4 * self.workers).max(1));
         let (events, heard) = crossbeam_channel::unbounded();
         let (stop, stopping) = crossbeam_channel::bounded(0);
+        let (closing, draining) = crossbeam_channel::bounded(0);
         let shared = Arc::new(Shared {
             maker,
             limits: self.limits,
@@ -603,6 +617,7 @@ impl PoolBuilder {
             killed: AtomicBool::new(false),
             stopping,
             stop: Mutex::new(Some(stop)),
+            draining,
             broken: OnceLock::new(),
             events,
             next_round: NextRound {
@@ -627,6 +642,7 @@ impl PoolBuilder {
         Ok(Pool {
             shared,
             queue: Some(queue),
+            closing: Some(closing),
             supervisor: Some(supervisor),
             submitted: AtomicU64::new(0),
             seed: self.seed,

@@ -3,9 +3,9 @@
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, select};
+use crossbeam_channel::{Receiver, never, select};
 
 use super::flight::{Airborne, Flight, Task, Why};
 use super::health::Counters;
@@ -23,6 +23,14 @@ pub(super) struct Slot {
     pub(super) queue: Receiver<Task>,
     pub(super) flight: Arc<Flight>,
 }
+
+/// How often a task is handed on because its worker turned out to be dead before the job reached it.
+/// More than once means that something ends workers as fast as they come; an input that no worker
+/// survives reading must not be tried for ever.
+const MAX_MISSED: u32 = 3;
+
+/// How often a slot in its pause looks whether others have emptied the queue of a closed pool.
+const GLANCE: Duration = Duration::from_millis(10);
 
 /// What a slot thread is told while it waits.
 enum Told {
@@ -47,6 +55,7 @@ impl Slot {
         let mut carried = carried;
         let mut record = StartRecord::new(self.shared.restart);
         'worker: while let Some(mut worker) = self.start(&mut record, &mut carried) {
+            let mut served = false;
             loop {
                 let told = carried
                     .take()
@@ -55,12 +64,19 @@ impl Slot {
                     Told::Task(task) => task,
                     Told::WorkerGone(death) => {
                         self.report_death(&*worker, &death, None);
+                        // One that dies before its first job might as well not have started.
+                        if !served && !self.set_back(&mut record, &death, &mut carried) {
+                            break 'worker;
+                        }
                         continue 'worker;
                     }
                     Told::Finish => break 'worker,
                 };
                 match self.run(&mut *worker, task) {
-                    After::Keep => {}
+                    After::Keep => {
+                        served = true;
+                        record.started();
+                    }
                     After::Replace(again) => {
                         carried = again;
                         continue 'worker;
@@ -69,6 +85,9 @@ impl Slot {
                     After::Abandoned => return,
                 }
             }
+        }
+        if let Some(task) = carried {
+            self.shared.cancel(task);
         }
         let _ = self.shared.events.send(Event::SlotEnded);
     }
@@ -79,36 +98,68 @@ impl Slot {
         record: &mut StartRecord,
         carried: &mut Option<Task>,
     ) -> Option<Box<dyn Worker>> {
+        self.shared.enter(self.index, None);
         loop {
             if self.shared.killed.load(Ordering::SeqCst) {
                 return None;
             }
             let death = match self.shared.maker.make(self.index) {
                 Ok(worker) => {
-                    record.started();
                     Counters::add(&self.shared.counters.started);
                     self.shared.enter(self.index, Some(&*worker));
                     return Some(worker);
                 }
                 Err(death) => death,
             };
-            Counters::add(&self.shared.counters.failed_starts);
-            match record.failed(Instant::now()) {
-                Next::TryAgainAfter(pause) => {
-                    self.shared.tell(&Incident::StartFailed {
-                        slot: self.index,
-                        death: &death,
-                        pause,
-                    });
-                    // The pool's end interrupts the pause by hanging up.
-                    if self.shared.stopping.recv_timeout(pause) != Err(RecvTimeoutError::Timeout) {
-                        return None;
-                    }
-                }
-                Next::Quarantine => {
-                    self.close(&death, carried.take());
-                    return None;
-                }
+            if !self.set_back(record, &death, carried) {
+                return None;
+            }
+        }
+    }
+
+    /// Counts a failed start, and pauses before the next one; `false` when the slot is to end.
+    fn set_back(
+        &self,
+        record: &mut StartRecord,
+        death: &Death,
+        carried: &mut Option<Task>,
+    ) -> bool {
+        Counters::add(&self.shared.counters.failed_starts);
+        match record.failed(Instant::now()) {
+            Next::TryAgainAfter(pause) => {
+                self.shared.tell(&Incident::StartFailed {
+                    slot: self.index,
+                    death,
+                    pause,
+                });
+                self.pause(pause, carried.is_some())
+            }
+            Next::Quarantine => {
+                self.close(death, carried.take());
+                false
+            }
+        }
+    }
+
+    /// Waits before the next start. `false` when there is nothing left to start for: the pool is
+    /// stopped, or closed and its queue empty.
+    fn pause(&self, pause: Duration, carries: bool) -> bool {
+        let until = Instant::now() + pause;
+        let nothing = never();
+        let mut closed = false;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            let (closing, step) = match closed {
+                false => (&self.shared.draining, left),
+                true => (&nothing, left.min(GLANCE)),
+            };
+            select! {
+                recv(self.shared.stopping) -> _ => return false,
+                recv(closing) -> _ => closed = true,
+                default(step) => if step == left { return true },
+            }
+            if closed && !carries && self.queue.is_empty() {
+                return false;
             }
         }
     }
@@ -154,7 +205,7 @@ impl Slot {
 
     fn run(&self, worker: &mut dyn Worker, mut task: Task) -> After {
         if self.shared.killed.load(Ordering::SeqCst) {
-            task.refuse(Lost::Cancelled);
+            self.shared.cancel(task);
             return After::Keep;
         }
         task.attempts += 1;
@@ -217,6 +268,14 @@ impl Slot {
             }
             (Err(_), Some((Why::Deadline, Thrown::Killed { was_stopped: true }, _))) => {
                 Death::Hung { after }
+            }
+            (Err(death), None) if worker.missed_job() && task.missed < MAX_MISSED => {
+                self.report_death(worker, &death, None);
+                return After::Replace(Some(Task {
+                    attempts: task.attempts - 1,
+                    missed: task.missed + 1,
+                    ..task
+                }));
             }
             (Err(death), None | Some((Why::Deadline, Thrown::Asked, _))) => death,
         };

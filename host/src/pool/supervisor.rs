@@ -117,7 +117,7 @@ impl Supervisor {
             match self.places[index].flight.look(now) {
                 Sighting::Fine(None) => {}
                 Sighting::Fine(Some(due)) => next = next.min(due),
-                Sighting::Overdue(airborne) => self.give_up(index, airborne, open),
+                Sighting::Overdue(airborne) => self.give_up(index, *airborne, open),
             }
         }
         self.shared.next_round.set(Some(next));
@@ -174,7 +174,7 @@ impl Supervisor {
             place.flight.cancel(now);
         }
         for task in self.queue.try_iter() {
-            task.refuse(Lost::Cancelled);
+            self.shared.cancel(task);
         }
     }
 }

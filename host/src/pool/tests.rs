@@ -220,7 +220,7 @@ fn a_jobs_own_time_limit_goes_before_the_pools() {
 
 #[test]
 fn a_worker_that_never_starts_is_given_up_and_every_job_is_told_why() {
-    let script = Script::new([]).failing_starts(usize::MAX);
+    let script = Script::new([]).failing_starts(0..usize::MAX);
     let restart = RestartPolicy {
         first_pause: MS(1),
         ..RestartPolicy::default()
@@ -246,7 +246,7 @@ fn a_worker_that_never_starts_is_given_up_and_every_job_is_told_why() {
 
 #[test]
 fn a_few_failed_starts_are_survived() {
-    let script = Script::new([]).failing_starts(3);
+    let script = Script::new([]).failing_starts(0..3);
     let restart = RestartPolicy {
         first_pause: MS(1),
         ..RestartPolicy::default()
@@ -257,6 +257,128 @@ fn a_few_failed_starts_are_survived() {
         b"late"
     );
     assert_eq!(pool.health().failed_starts, 3);
+}
+
+#[test]
+fn a_worker_that_dies_before_its_first_job_counts_as_one_that_does_not_start() {
+    let script = Script::new([]).sickly(usize::MAX);
+    let restart = RestartPolicy {
+        first_pause: MS(1),
+        ..RestartPolicy::default()
+    };
+    let pool = open(builder().restart(restart), &script);
+    let completion = pool.submit(Job::new("")).unwrap().wait();
+    assert!(matches!(completion.result, Err(Lost::NoWorkers(_))));
+    assert_eq!(script.starts.load(Ordering::SeqCst), 5);
+}
+
+#[test]
+fn a_few_that_die_before_their_first_job_are_survived() {
+    let script = Script::new([]).sickly(3);
+    let restart = RestartPolicy {
+        first_pause: MS(1),
+        ..RestartPolicy::default()
+    };
+    let pool = open(builder().restart(restart), &script);
+    assert_eq!(
+        output(pool.submit(Job::new("late")).unwrap().wait()),
+        b"late"
+    );
+    assert_eq!(pool.health().died, 3);
+}
+
+#[test]
+fn a_job_that_never_reached_its_worker_is_no_attempt_and_goes_to_the_next() {
+    let script = Script::new([("missed", Act::MissTimes(3))]);
+    let pool = open(builder(), &script);
+    let completion = pool.submit(Job::new("missed")).unwrap().wait();
+    assert_eq!(completion.attempts, 1);
+    assert_eq!(output(completion), b"missed");
+    let health = pool.drain();
+    assert_eq!((health.died, health.retried), (3, 0));
+}
+
+#[test]
+fn a_job_that_no_worker_lives_to_take_is_given_up() {
+    let script = Script::new([("poison", Act::MissTimes(usize::MAX))]);
+    let pool = open(builder(), &script);
+    let completion = pool.submit(Job::new("poison")).unwrap().wait();
+    assert_eq!(
+        (completion.attempts, completion.result),
+        (1, Err(Lost::Worker(Death::Signalled(9))))
+    );
+    assert_eq!(pool.health().died, 4);
+}
+
+/// A pool whose only worker died over a job that is to be retried, and does not start again for long.
+fn in_a_long_pause(script: &Script) -> (Pool, Ticket) {
+    let restart = RestartPolicy {
+        first_pause: Duration::from_secs(600),
+        longest_pause: Duration::from_secs(600),
+        ..RestartPolicy::default()
+    };
+    let pool = open(builder().retries(1).restart(restart), script);
+    let ticket = pool.submit(Job::new("die")).unwrap();
+    while pool.health().failed_starts == 0 {
+        std::thread::sleep(MS(1));
+    }
+    (pool, ticket)
+}
+
+#[test]
+fn stopping_answers_a_job_that_waits_for_a_worker_to_start_again() {
+    let script =
+        Script::new([("die", Act::DieTimes(1, Death::Exited(3)))]).failing_starts(1..usize::MAX);
+    let (pool, ticket) = in_a_long_pause(&script);
+    pool.stopper().stop();
+    let completion = ticket.wait();
+    assert_eq!(
+        (completion.attempts, completion.result),
+        (1, Err(Lost::Cancelled))
+    );
+    assert_eq!(pool.drain().answered, 1);
+}
+
+#[test]
+fn jobs_that_wait_in_the_queue_of_a_stopped_pool_are_answered_and_counted() {
+    let script = Script::new([("stuck", Act::BlockUntilAsked)]);
+    let pool = open(builder().queue(8).limits(with_timeout(None)), &script);
+    let tickets: Vec<_> = (0..8)
+        .map(|_| pool.submit(Job::new("stuck")).unwrap())
+        .collect();
+    pool.stopper().stop();
+    for ticket in tickets {
+        assert_eq!(ticket.wait().result, Err(Lost::Cancelled));
+    }
+    assert_eq!(pool.drain().answered, 8);
+}
+
+#[test]
+fn draining_does_not_wait_for_a_worker_that_nobody_needs() {
+    let script = Script::new([]).failing_starts(0..usize::MAX);
+    let restart = RestartPolicy {
+        first_pause: Duration::from_secs(600),
+        longest_pause: Duration::from_secs(600),
+        ..RestartPolicy::default()
+    };
+    let pool = open(builder().restart(restart), &script);
+    let (drained, done) = crossbeam_channel::bounded(1);
+    std::thread::spawn(move || drained.send(pool.drain()));
+    let health = done.recv_timeout(Duration::from_secs(60));
+    assert_eq!(health.unwrap().answered, 0);
+}
+
+#[test]
+fn draining_still_retries_what_was_taken() {
+    let script = Script::new([("die", Act::DieTimes(1, Death::Exited(3)))]).failing_starts(1..2);
+    let restart = RestartPolicy {
+        first_pause: MS(50),
+        ..RestartPolicy::default()
+    };
+    let pool = open(builder().retries(1).restart(restart), &script);
+    let ticket = pool.submit(Job::new("die")).unwrap();
+    assert_eq!(pool.drain().answered, 1);
+    assert_eq!(output(ticket.wait()), b"die");
 }
 
 #[test]

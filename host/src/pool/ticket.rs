@@ -64,7 +64,7 @@ impl Ticket {
                         .0
                         .ready
                         .wait(answer)
-                        .unwrap_or_else(PoisonError::into_inner)
+                        .unwrap_or_else(PoisonError::into_inner);
                 }
             }
         }

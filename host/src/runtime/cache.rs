@@ -15,6 +15,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::guest::Guest;
@@ -28,7 +29,7 @@ const HEADER: usize = MAGIC.len() + 32;
 const MAX_BYTES: u64 = 512 << 20;
 
 /// A folder of compiled guests, or none.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Cache {
     folder: Option<PathBuf>,
 }

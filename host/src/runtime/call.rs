@@ -2,9 +2,10 @@
 
 use std::mem;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use cofferdam_guest::abi;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use wasmtime::{Store, Trap, TypedFunc, UpdateDeadline};
 
@@ -14,7 +15,7 @@ use super::{Interrupt, Metering, Program, chain, traps};
 use crate::job::{Job, Outcome, Phases, Reply};
 
 /// Whether a job finds what the job before it left behind.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum InstancePolicy {
     /// A new instance for each job: nothing leaks from one to the next.
@@ -56,6 +57,7 @@ impl Session {
     pub(crate) fn run(&mut self, job: &Job) -> Reply {
         let start = Instant::now();
         let kept = self.kept.take();
+        let reused = kept.is_some();
         let mut live =
             match kept.map_or_else(|| self.instantiate(job), |live| self.take_up(live, job)) {
                 Ok(live) => live,
@@ -72,12 +74,18 @@ impl Session {
         let called = Instant::now();
         let mut reply = conclude(live.store.data_mut(), result);
         reply.phases = Phases {
-            instantiate: ready - start,
+            instantiate: if reused {
+                Duration::ZERO
+            } else {
+                ready - start
+            },
             call: called - ready,
         };
         if self.policy == InstancePolicy::Reused
             && matches!(reply.outcome, Outcome::Output | Outcome::Refused { .. })
         {
+            // Without its job: whoever posts to that has to hear that it ended.
+            live.store.data_mut().job = JobState::new(&Job::new([]), 0);
             self.kept = Some(live);
         }
         reply
@@ -90,6 +98,7 @@ impl Session {
             StoreState {
                 limiter: Limiter::new(limits.memory.as_len()),
                 memory: None,
+                ready: false,
                 interrupt: self.interrupt.clone(),
                 job: JobState::new(job, limits.output.as_len()),
             },
@@ -128,6 +137,7 @@ impl Session {
         if let Some(initialize) = instance.get_func(&mut *store, abi::INITIALIZE) {
             initialize.typed::<(), ()>(&*store)?.call(&mut *store, ())?;
         }
+        store.data_mut().ready = true;
         instance.get_typed_func(&mut *store, abi::ENTRY)
     }
 

@@ -2,20 +2,32 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use wasmtime::{Config, Engine};
 
 use super::{RuntimeError, chain};
 use crate::job::Limits;
+use crate::options::Isolation;
 
 /// What guest code carries so that it can be stopped from within its own thread.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Metering {
     /// A check at each loop and call: a thread has no other way to be stopped.
     Interruptible,
     /// No checks. The guest can only be stopped together with its process.
     Unmetered,
+}
+
+impl Metering {
+    /// What workers of this isolation need so that a runaway guest can be stopped.
+    pub(crate) fn usual(isolation: Isolation) -> Self {
+        match isolation {
+            Isolation::Thread => Self::Interruptible,
+            Isolation::Process => Self::Unmetered,
+        }
+    }
 }
 
 /// Everything that decides how a guest is compiled and what its engine allows.

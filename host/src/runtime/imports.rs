@@ -32,14 +32,15 @@ pub(super) fn define(linker: &mut Linker<StoreState>) -> Result<()> {
     Ok(())
 }
 
-fn input_len(guest: Guest<'_>) -> Result<i32> {
+fn input_len(mut guest: Guest<'_>) -> Result<i32> {
+    needs_a_job(guest.data_mut(), "input_len")?;
     let length = guest.data().job.job.input().len();
     // The pool refuses inputs past `Limits::input`; a limit past 2 GiB is the user's own choice.
     i32::try_from(length).map_err(|_| wasmtime::Error::msg("an input of more than 2 GiB"))
 }
 
 fn input_read(mut guest: Guest<'_>, dst: u32, offset: u32, len: u32) -> Result<i32> {
-    let (memory, state) = open(&mut guest)?;
+    let (memory, state) = open_job(&mut guest, "input_read")?;
     let offset = (offset as usize).min(state.job.job.input().len());
     let count = (len as usize).min(state.job.job.input().len() - offset);
     // The guest answers for the whole range that it named, not only for the part that is used.
@@ -50,7 +51,7 @@ fn input_read(mut guest: Guest<'_>, dst: u32, offset: u32, len: u32) -> Result<i
 }
 
 fn output_write(mut guest: Guest<'_>, src: u32, len: u32) -> Result<()> {
-    let (memory, state) = open(&mut guest)?;
+    let (memory, state) = open_job(&mut guest, "output_write")?;
     let range = check(memory, state, "output_write", src, len)?;
     spend(state, range.len())?;
     state.job.output.extend_from_slice(&memory[range]);
@@ -58,7 +59,7 @@ fn output_write(mut guest: Guest<'_>, src: u32, len: u32) -> Result<()> {
 }
 
 fn fail(mut guest: Guest<'_>, src: u32, len: u32) -> Result<()> {
-    let (memory, state) = open(&mut guest)?;
+    let (memory, state) = open_job(&mut guest, "fail")?;
     let range = check(memory, state, "fail", src, len)?;
     let end = range.end.min(range.start + abi::MAX_REASON);
     state.job.reason = String::from_utf8_lossy(&memory[range.start..end]).into_owned();
@@ -66,7 +67,7 @@ fn fail(mut guest: Guest<'_>, src: u32, len: u32) -> Result<()> {
 }
 
 fn post(mut guest: Guest<'_>, src: u32, len: u32) -> Result<()> {
-    let (memory, state) = open(&mut guest)?;
+    let (memory, state) = open_job(&mut guest, "post")?;
     let range = check(memory, state, "post", src, len)?;
     spend(state, range.len())?;
     if state.job.job.mail().post(&memory[range]) {
@@ -77,7 +78,7 @@ fn post(mut guest: Guest<'_>, src: u32, len: u32) -> Result<()> {
 }
 
 fn recv(mut guest: Guest<'_>, dst: u32, cap: u32, timeout_ms: i32) -> Result<i32> {
-    let (memory, state) = open(&mut guest)?;
+    let (memory, state) = open_job(&mut guest, "recv")?;
     let range = check(memory, state, "recv", dst, cap)?;
     let wait = match u64::try_from(timeout_ms) {
         Ok(0) => Wait::Poll,
@@ -126,6 +127,30 @@ fn random(mut guest: Guest<'_>, dst: u32, len: u32) -> Result<()> {
 
 fn clock(mut guest: Guest<'_>) -> i64 {
     guest.data_mut().job.clock()
+}
+
+/// The same as [`open`], for what makes sense only while there is a job.
+fn open_job<'a>(
+    guest: &'a mut Guest<'_>,
+    call: &str,
+) -> Result<(&'a mut [u8], &'a mut StoreState)> {
+    needs_a_job(guest.data_mut(), call)?;
+    open(guest)
+}
+
+/// Ends a job whose guest speaks of it while its instance is still being made. Where instances are
+/// made ahead there is no job yet, so such a guest must not work anywhere.
+fn needs_a_job(state: &mut StoreState, call: &str) -> Result<()> {
+    if state.ready {
+        return Ok(());
+    }
+    end(
+        state,
+        Outcome::InterfaceViolation(format!(
+            "{call} was called before the job began: in a start function and in `_initialize`, only \
+             log, random and clock may be called"
+        )),
+    )
 }
 
 /// The guest's memory and the host's state, side by side.

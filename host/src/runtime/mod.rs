@@ -24,6 +24,10 @@ pub use config::Metering;
 pub(crate) use config::Settings;
 pub(crate) use interrupt::Interrupt;
 pub(crate) use program::Program;
+pub(crate) use state::mix;
+
+/// The version of wasmtime in this build.
+pub(crate) const ENGINE_VERSION: &str = env!("COFFERDAM_WASMTIME");
 
 /// Why a guest could not be made ready to run.
 #[derive(Debug, thiserror::Error)]
@@ -53,7 +57,8 @@ pub enum RuntimeError {
     },
 }
 
-/// The whole chain of causes in one line; wasmtime's errors hide the useful part at the end.
+/// The whole chain of causes; wasmtime's errors hide the useful part at the end. They quote names of
+/// the module, which must not steer a terminal.
 fn chain(error: &wasmtime::Error) -> String {
-    format!("{error:#}")
+    crate::mail::printable_lines(&format!("{error:#}"))
 }

@@ -15,6 +15,8 @@ pub(super) struct StoreState {
     pub(super) limiter: Limiter,
     /// Known once the instance exists; a start function runs before.
     pub(super) memory: Option<Memory>,
+    /// Set when the start function and `_initialize` are done: from then on there is a job.
+    pub(super) ready: bool,
     pub(super) interrupt: Interrupt,
     pub(super) job: JobState,
 }

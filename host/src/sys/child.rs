@@ -91,6 +91,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::zombie_processes, reason = "it is reaped by its descriptor")]
     fn a_killed_child_is_told_from_one_that_exits() {
         let sleeper = Command::new("sleep").arg("60").spawn().unwrap();
         let pidfd = open(sleeper.id()).unwrap();

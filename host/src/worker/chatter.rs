@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-use crate::mail::printable;
+use crate::mail::printable_lines;
 
 /// Enough for a panic message with its location.
 const KEPT: usize = 4 << 10;
@@ -29,11 +29,11 @@ impl Chatter {
     pub(crate) fn last_words(&self) -> String {
         let bytes: Vec<u8> = self.tail.iter().copied().collect();
         let text = String::from_utf8_lossy(&bytes);
-        let lines: Vec<String> = text.trim().lines().map(printable).collect();
+        let lines = printable_lines(text.trim());
         let left_out = self.total - self.tail.len() as u64;
         match left_out {
-            0 => lines.join("\n"),
-            bytes => format!("[{bytes} bytes left out] {}", lines.join("\n")),
+            0 => lines,
+            bytes => format!("[{bytes} bytes left out] {lines}"),
         }
     }
 }

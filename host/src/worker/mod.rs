@@ -41,6 +41,11 @@ pub(crate) trait Worker: Send {
     fn post_mortem(&self) -> Option<Death> {
         None
     }
+    /// Whether the last job never reached the worker, which was dead before: run elsewhere, it still
+    /// runs only once.
+    fn missed_job(&self) -> bool {
+        false
+    }
     /// What its process wrote to stdout and stderr last; empty if nothing, or if it has none.
     fn last_words(&self) -> String {
         String::new()
@@ -117,6 +122,13 @@ pub(crate) struct Wishes {
     pub(crate) limits: Limits,
     pub(crate) instance: InstancePolicy,
     pub(crate) worker_program: PathBuf,
+}
+
+impl Wishes {
+    /// The running program itself, even after its file was replaced.
+    pub(crate) fn own_program() -> PathBuf {
+        "/proc/self/exe".into()
+    }
 }
 
 impl Recipe {

@@ -36,6 +36,7 @@ pub(crate) struct ProcessWorker {
     label: String,
     child: Arc<Child>,
     link: Box<dyn Link>,
+    missed_job: bool,
 }
 
 impl ProcessWorker {
@@ -63,6 +64,7 @@ impl ProcessWorker {
             label,
             child,
             link: Box::new(link),
+            missed_job: false,
         };
         match worker.introduce(&ours, recipe) {
             Ok(()) => Ok(worker),
@@ -119,7 +121,11 @@ impl ProcessWorker {
 
     /// Serves the guest's messages until the reply is there.
     fn converse(&mut self, job: &Job) -> Result<Reply, Death> {
-        protocol::send_job(&mut *self.link, job).map_err(|error| self.buried(error))?;
+        if let Err(error) = protocol::send_job(&mut *self.link, job) {
+            // It never had the whole job, so it cannot have begun it.
+            self.missed_job = matches!(error, LinkError::Closed);
+            return Err(self.buried(error));
+        }
         loop {
             let frame = self.link.receive().map_err(|error| self.buried(error))?;
             if frame.job != job.number() {
@@ -198,6 +204,10 @@ impl Worker for ProcessWorker {
 
     fn post_mortem(&self) -> Option<Death> {
         self.child.wait(Duration::ZERO).map(death_of)
+    }
+
+    fn missed_job(&self) -> bool {
+        self.missed_job
     }
 
     fn last_words(&self) -> String {

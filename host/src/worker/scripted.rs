@@ -1,6 +1,7 @@
 //! A worker that does what a test tells it to: for the pool and its supervisor.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -25,14 +26,18 @@ pub(crate) enum Act {
     BlockStubbornly,
     /// Panic.
     Panic,
+    /// Turn out to have died before the job came, so often; then echo.
+    MissTimes(usize),
 }
 
 /// The maker of scripted workers; clones share the script.
 #[derive(Clone)]
 pub(crate) struct Script {
     acts: Arc<HashMap<&'static str, Act>>,
-    /// How many starts fail, from the first.
-    failing_starts: usize,
+    /// Which starts fail, counted from 0.
+    failing_starts: Range<usize>,
+    /// How many workers die before they get a job, from the first.
+    sickly: usize,
     pub(crate) starts: Arc<AtomicUsize>,
     deaths: Arc<Mutex<HashMap<Vec<u8>, usize>>>,
     gate: (Sender<()>, Receiver<()>),
@@ -43,19 +48,25 @@ impl Script {
     pub(crate) fn new(acts: impl IntoIterator<Item = (&'static str, Act)>) -> Self {
         Self {
             acts: Arc::new(acts.into_iter().collect()),
-            failing_starts: 0,
+            failing_starts: 0..0,
+            sickly: 0,
             starts: Arc::default(),
             deaths: Arc::default(),
             gate: crossbeam_channel::unbounded(),
         }
     }
 
-    /// The same, but the first so many starts fail.
-    pub(crate) fn failing_starts(self, failing_starts: usize) -> Self {
+    /// The same, but these starts fail, counted from 0.
+    pub(crate) fn failing_starts(self, failing_starts: Range<usize>) -> Self {
         Self {
             failing_starts,
             ..self
         }
+    }
+
+    /// The same, but the first so many workers die as soon as they are ready.
+    pub(crate) fn sickly(self, sickly: usize) -> Self {
+        Self { sickly, ..self }
     }
 
     pub(crate) fn release(&self) {
@@ -65,7 +76,8 @@ impl Script {
 
 impl Maker for Script {
     fn make(&self, slot: usize) -> Result<Box<dyn Worker>, Death> {
-        if self.starts.fetch_add(1, Ordering::SeqCst) < self.failing_starts {
+        let start = self.starts.fetch_add(1, Ordering::SeqCst);
+        if self.failing_starts.contains(&start) {
             return Err(Death::SpawnFailed("the script says so".to_owned()));
         }
         let (bell, heard) = crossbeam_channel::bounded(1);
@@ -76,6 +88,9 @@ impl Maker for Script {
             bell,
             heard,
             stopped: Arc::default(),
+            missed: false,
+            // Hung up: dead.
+            vitals: (start < self.sickly).then(|| crossbeam_channel::bounded(0).1),
         }))
     }
 }
@@ -87,6 +102,8 @@ struct Scripted {
     heard: Receiver<()>,
     /// Whether a throw kills (`Some(was_stopped)`) or only asks.
     stopped: Arc<Mutex<Option<bool>>>,
+    missed: bool,
+    vitals: Option<Receiver<()>>,
 }
 
 impl Scripted {
@@ -131,6 +148,16 @@ impl Worker for Scripted {
                 self.script.gate.1.recv().unwrap();
                 Ok(Self::echo(job))
             }
+            Some(Act::MissTimes(times)) => {
+                let mut deaths = self.script.deaths.lock().unwrap();
+                let missed = deaths.entry(job.input().to_vec()).or_default();
+                self.missed = *missed < *times;
+                if self.missed {
+                    *missed += 1;
+                    return Err(Death::Signalled(9));
+                }
+                Ok(Self::echo(job))
+            }
             Some(Act::Panic) => panic!("the script says so"),
         }
     }
@@ -144,6 +171,18 @@ impl Worker for Scripted {
 
     fn label(&self) -> &str {
         &self.label
+    }
+
+    fn missed_job(&self) -> bool {
+        self.missed
+    }
+
+    fn vitals(&self) -> Option<&Receiver<()>> {
+        self.vitals.as_ref()
+    }
+
+    fn post_mortem(&self) -> Option<Death> {
+        self.vitals.as_ref().map(|_| Death::Signalled(9))
     }
 }
 

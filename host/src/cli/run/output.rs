@@ -54,8 +54,8 @@ impl Output {
         })
     }
 
-    /// Has a job's messages and log lines printed as they come.
-    pub(super) fn listen(&self, job: Job) -> Job {
+    /// Has a job's messages and log lines printed as they come. `place` is its place in the input.
+    pub(super) fn listen(&self, job: Job, place: u64) -> Job {
         match self.format {
             Format::Text => job
                 .on_post(|from, message| {
@@ -66,19 +66,21 @@ impl Output {
                     ));
                 })
                 .on_log(|from, level, line| {
-                    complain(&format!("{} {}: {line}", from.worker, level.name()))
+                    complain(&format!("{} {}: {line}", from.worker, level.name()));
                 }),
             Format::Json => job
-                .on_post(|from, message| {
+                .on_post(move |from, message| {
                     let (text, base64) = as_text(message);
                     say(
                         from,
+                        place,
                         &json!({"event": "post", "message": text, "message_base64": base64}),
                     );
                 })
-                .on_log(|from, level, line| {
+                .on_log(move |from, level, line| {
                     say(
                         from,
+                        place,
                         &json!({"event": "log", "level": level.name(), "line": line}),
                     );
                 }),
@@ -127,9 +129,9 @@ fn answer(done: &Done) -> Option<&Reply> {
 
 /// One line on stdout, at once and whole. If it cannot be written, the replies cannot either, and
 /// they will say so.
-fn say(from: &Sender<'_>, event: &Value) {
+fn say(from: &Sender<'_>, place: u64, event: &Value) {
     let mut event = event.clone();
-    event["job"] = json!(from.job);
+    event["job"] = json!(place);
     event["worker"] = json!(from.worker);
     let _ = writeln!(stdout().lock(), "{event}");
 }
