@@ -37,7 +37,8 @@ class Program:
 
     def __init__(self, original, folder):
         self.folder = Path(folder)
-        self.path = self.folder / "cofferdam"
+        # Another name, too: whoever ends processes by the name `cofferdam` means others.
+        self.path = self.folder / "under-test"
         shutil.copy2(original, self.path)
         self.env = {**os.environ, "COFFERDAM_CACHE_DIR": str(self.folder / "cache")}
 
@@ -138,7 +139,7 @@ def run_script(description, body, options=()):
     if not args.binary.is_file():
         say(f"FAILED: no program at {args.binary}: build it with `cargo build --release`, or name one with --binary")
         sys.exit(2)
-    with tempfile.TemporaryDirectory(prefix="cofferdam-evidence-") as folder:
+    with tempfile.TemporaryDirectory(prefix="evidence-") as folder:
         program = Program(args.binary.resolve(), folder)
         signal.signal(signal.SIGALRM, lost_patience)
         signal.alarm(args.patience)

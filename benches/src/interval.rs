@@ -40,9 +40,13 @@ const RESAMPLES: usize = 5_000;
 /// If there are no samples.
 #[must_use]
 pub fn bootstrap_median(samples: &[f64], seed: u64) -> Interval {
+    bootstrap(samples, seed, RESAMPLES)
+}
+
+fn bootstrap(samples: &[f64], seed: u64, resamples: usize) -> Interval {
     let mut rng = fastrand::Rng::with_seed(seed);
     let mut resample = vec![0.0; samples.len()];
-    let mut medians: Vec<f64> = (0..RESAMPLES)
+    let mut medians: Vec<f64> = (0..resamples)
         .map(|_| {
             resample.fill_with(|| samples[rng.usize(..samples.len())]);
             median(&resample)
@@ -51,8 +55,8 @@ pub fn bootstrap_median(samples: &[f64], seed: u64) -> Interval {
     medians.sort_unstable_by(f64::total_cmp);
     Interval {
         median: median(samples),
-        low: medians[RESAMPLES * 25 / 1000],
-        high: medians[RESAMPLES - 1 - RESAMPLES * 25 / 1000],
+        low: medians[resamples * 25 / 1000],
+        high: medians[resamples - 1 - resamples * 25 / 1000],
     }
 }
 
@@ -89,7 +93,7 @@ mod tests {
         let covered = (0..200)
             .filter(|&trial| {
                 let samples: Vec<f64> = (0..31).map(|_| rng.f64()).collect();
-                let interval = bootstrap_median(&samples, trial);
+                let interval = bootstrap(&samples, trial, 1000);
                 interval.low <= 0.5 && 0.5 <= interval.high
             })
             .count();

@@ -48,7 +48,11 @@ impl Machine {
         Self {
             cpus: std::thread::available_parallelism().map_or(1, usize::from),
             model: after(&cpuinfo, "model name").map(str::to_owned),
-            kernel: format!("{} {}", uname.sysname().to_string_lossy(), uname.release().to_string_lossy()),
+            kernel: format!(
+                "{} {}",
+                uname.sysname().to_string_lossy(),
+                uname.release().to_string_lossy()
+            ),
             target: format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS),
             memory: kilobytes(&meminfo, "MemTotal"),
             swap: kilobytes(&meminfo, "SwapTotal"),
@@ -70,13 +74,22 @@ impl Machine {
     #[must_use]
     pub fn summary(&self) -> String {
         let model = self.model.as_deref().unwrap_or("unknown processor");
-        let virtual_machine = if self.virtual_machine == Some(true) { ", virtual machine" } else { "" };
-        format!("{} CPUs ({model}{virtual_machine}), {}", self.cpus, self.kernel)
+        let virtual_machine = if self.virtual_machine == Some(true) {
+            ", virtual machine"
+        } else {
+            ""
+        };
+        format!(
+            "{} CPUs ({model}{virtual_machine}), {}",
+            self.cpus, self.kernel
+        )
     }
 }
 
 fn line(path: &str) -> Option<String> {
-    fs::read_to_string(path).ok().map(|text| text.trim().to_owned())
+    fs::read_to_string(path)
+        .ok()
+        .map(|text| text.trim().to_owned())
 }
 
 /// The value behind `key … :` in the style of `/proc/cpuinfo`.
@@ -86,7 +99,11 @@ fn after<'t>(text: &'t str, key: &str) -> Option<&'t str> {
 }
 
 fn kilobytes(meminfo: &str, key: &str) -> Option<u64> {
-    let kilobytes: u64 = after(meminfo, key)?.strip_suffix("kB")?.trim().parse().ok()?;
+    let kilobytes: u64 = after(meminfo, key)?
+        .strip_suffix("kB")?
+        .trim()
+        .parse()
+        .ok()?;
     Some(kilobytes * 1024)
 }
 
@@ -97,7 +114,13 @@ fn chosen(choices: &str) -> Option<&str> {
 
 /// The ten-second average of a pressure file: `some avg10=0.12 avg60=…`.
 fn average(pressure: &str) -> Option<f64> {
-    pressure.split_once("avg10=")?.1.split(' ').next()?.parse().ok()
+    pressure
+        .split_once("avg10=")?
+        .1
+        .split(' ')
+        .next()?
+        .parse()
+        .ok()
 }
 
 #[cfg(test)]
@@ -106,10 +129,19 @@ mod tests {
 
     #[test]
     fn the_files_of_the_kernel_are_understood() {
-        assert_eq!(after("a : b\nmodel name\t: Foo 3000\n", "model name"), Some("Foo 3000"));
-        assert_eq!(kilobytes("MemTotal:       16 kB\nSwapTotal: 0 kB", "MemTotal"), Some(16384));
+        assert_eq!(
+            after("a : b\nmodel name\t: Foo 3000\n", "model name"),
+            Some("Foo 3000")
+        );
+        assert_eq!(
+            kilobytes("MemTotal:       16 kB\nSwapTotal: 0 kB", "MemTotal"),
+            Some(16384)
+        );
         assert_eq!(chosen("always [madvise] never"), Some("madvise"));
-        assert_eq!(average("some avg10=1.25 avg60=0.00 avg300=0.00 total=1\nfull …"), Some(1.25));
+        assert_eq!(
+            average("some avg10=1.25 avg60=0.00 avg300=0.00 total=1\nfull …"),
+            Some(1.25)
+        );
     }
 
     #[test]

@@ -11,7 +11,9 @@ const SCHEMA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/schema/compare-1.json
 
 fn compare(cache: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_cofferdam"));
-    command.env("COFFERDAM_CACHE_DIR", cache.join("cache")).arg("compare");
+    command
+        .env("COFFERDAM_CACHE_DIR", cache.join("cache"))
+        .arg("compare");
     command
 }
 
@@ -22,13 +24,20 @@ fn read(path: &Path) -> Value {
 fn assert_valid(result: &Value) {
     let schema: Value = serde_json::from_str(&fs::read_to_string(SCHEMA).unwrap()).unwrap();
     let validator = jsonschema::validator_for(&schema).unwrap();
-    let errors: Vec<String> =
-        validator.iter_errors(result).map(|error| format!("{} at {}", error, error.instance_path())).collect();
+    let errors: Vec<String> = validator
+        .iter_errors(result)
+        .map(|error| format!("{} at {}", error, error.instance_path()))
+        .collect();
     assert!(errors.is_empty(), "{errors:#?}");
 }
 
 fn floats(value: &Value) -> Vec<f64> {
-    value.as_array().unwrap().iter().map(|number| number.as_f64().unwrap()).collect()
+    value
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|number| number.as_f64().unwrap())
+        .collect()
 }
 
 #[test]
@@ -38,19 +47,28 @@ fn the_published_schema_is_that_of_the_types() {
         fs::write(SCHEMA, &generated).unwrap();
     }
     let published = fs::read_to_string(SCHEMA).unwrap_or_default();
-    assert!(published == generated, "host/schema is out of date: run this test with UPDATE_SCHEMA=1");
+    assert!(
+        published == generated,
+        "host/schema is out of date: run this test with UPDATE_SCHEMA=1"
+    );
 }
 
 #[test]
 fn a_quick_comparison_fills_every_row_and_its_file_is_valid() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("result.json");
-    let output =
-        compare(folder.path()).args(["--quick", "@echo", "--export-json"]).arg(&file).output().unwrap();
+    let output = compare(folder.path())
+        .args(["--quick", "@echo", "--export-json"])
+        .arg(&file)
+        .output()
+        .unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     let errors = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.success(), "{text}{errors}");
-    assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    assert!(
+        text.lines().all(|line| line.chars().count() <= 80),
+        "{text}"
+    );
 
     let result = read(&file);
     assert_valid(&result);
@@ -65,18 +83,32 @@ fn a_quick_comparison_fills_every_row_and_its_file_is_valid() {
         for arm in ["thread", "process", "control"] {
             let samples = row["arms"][arm]["samples"].as_array().unwrap();
             assert_eq!(samples.len(), rounds, "{}", row["metric"]);
-            assert!(samples.iter().all(|round| floats(round).iter().all(|&sample| sample > 0.0)));
+            assert!(
+                samples
+                    .iter()
+                    .all(|round| floats(round).iter().all(|&sample| sample > 0.0))
+            );
         }
         assert!(row["verdict"].is_string(), "{}", row["metric"]);
     }
 
     // The middle ratio follows from the samples alone.
-    let row = rows.iter().find(|row| row["metric"] == "first_echo").unwrap();
+    let row = rows
+        .iter()
+        .find(|row| row["metric"] == "first_echo")
+        .unwrap();
     let values = |arm: &str| -> Vec<f64> {
         let rounds = row["arms"][arm]["samples"].as_array().unwrap();
-        rounds.iter().map(|round| cofferdam::stats::median(&floats(round)).unwrap()).collect()
+        rounds
+            .iter()
+            .map(|round| cofferdam::stats::median(&floats(round)).unwrap())
+            .collect()
     };
-    let ratios: Vec<f64> = values("process").iter().zip(values("thread")).map(|(p, t)| p / t).collect();
+    let ratios: Vec<f64> = values("process")
+        .iter()
+        .zip(values("thread"))
+        .map(|(p, t)| p / t)
+        .collect();
     let stated = row["ratio"]["median"].as_f64().unwrap();
     assert!((cofferdam::stats::median(&ratios).unwrap() - stated).abs() < 1e-9);
     // A program takes longer to spawn than a thread, on any machine.
@@ -101,7 +133,12 @@ fn ctrl_c_keeps_what_there_is() {
         .spawn()
         .unwrap();
     // Until a first trial has been measured.
-    let measured = || file.exists() && read(&file)["rows"][0]["arms"].as_object().is_some_and(|arms| !arms.is_empty());
+    let measured = || {
+        file.exists()
+            && read(&file)["rows"][0]["arms"]
+                .as_object()
+                .is_some_and(|arms| !arms.is_empty())
+    };
     for _ in 0..600 {
         if measured() {
             break;
@@ -125,11 +162,27 @@ fn bad_input_is_found_before_anything_is_measured() {
     let folder = tempfile::tempdir().unwrap();
     let trap = folder.path().join("no").join("such").join("folder.json");
     let cases: [(&[&str], i32, &str); 6] = [
-        (&["@echo", "--export-json", trap.to_str().unwrap()], 125, "--export-json"),
-        (&["@echo", "--lines", "/no/such/file"], 127, "--lines /no/such/file"),
-        (&["@echo", "--lines", "/dev/null"], 2, "it is empty, so there is no job to run"),
+        (
+            &["@echo", "--export-json", trap.to_str().unwrap()],
+            125,
+            "--export-json",
+        ),
+        (
+            &["@echo", "--lines", "/no/such/file"],
+            127,
+            "--lines /no/such/file",
+        ),
+        (
+            &["@echo", "--lines", "/dev/null"],
+            2,
+            "it is empty, so there is no job to run",
+        ),
         (&["@nobody"], 127, "no built-in guest @nobody"),
-        (&["@echo", "--quick", "--rigorous"], 2, "cannot be used with"),
+        (
+            &["@echo", "--quick", "--rigorous"],
+            2,
+            "cannot be used with",
+        ),
         (&["@trap"], 1, "fails on its first input"),
     ];
     for (args, code, message) in cases {
@@ -143,6 +196,14 @@ fn bad_input_is_found_before_anything_is_measured() {
 #[test]
 fn the_hidden_subcommand_says_that_it_is_not_for_people() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_cofferdam"));
-    let output = command.arg("__trial").stdin(Stdio::null()).output().unwrap();
-    assert!(String::from_utf8(output.stdout).unwrap().contains("this command is cofferdam's own"));
+    let output = command
+        .arg("__trial")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    assert!(
+        String::from_utf8(output.stdout)
+            .unwrap()
+            .contains("this command is cofferdam's own")
+    );
 }

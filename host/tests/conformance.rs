@@ -13,8 +13,7 @@ use cofferdam::{
 };
 
 use common::{
-    ISOLATIONS, MS, PATIENCE, complete, embedded, guest, handle, limits, reply, wait_for,
-    wait_until, wat,
+    ISOLATIONS, MS, PATIENCE, complete, embedded, guest, handle, limits, reply, wait_until, wat,
 };
 
 /// One row of the table of everything that exists.

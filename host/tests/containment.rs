@@ -490,6 +490,10 @@ fn no_worker_outlives_a_host_that_is_killed_by_a_second() {
             std::thread::sleep(MS(1));
             alive = left();
         }
+        // Nobody else would end them.
+        for &orphan in &alive {
+            send(orphan, Signal::KILL);
+        }
         assert_eq!(alive, BTreeSet::new(), "in round {round}");
         feeder.join().expect("the stream ends with its reader");
     }

@@ -24,7 +24,7 @@ struct Args {
     /// Five rounds: enough to see that everything works, not to cite
     #[arg(long)]
     quick: bool,
-    /// Rounds of each comparison [default: 40 of @argon2, 100 of the others]
+    /// Rounds of each comparison; 40 of @argon2 and 100 of the others unless told
     #[arg(long, value_name = "N", conflicts_with = "quick", value_parser = clap::value_parser!(u32).range(5..))]
     rounds: Option<u32>,
     /// Only this guest: argon2, sha256 or echo

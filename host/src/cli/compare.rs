@@ -50,20 +50,25 @@ pub(crate) struct Args {
 
 const EXAMPLES: &str = "\
 Examples:
-  cofferdam compare                                the built-in password hasher, within a minute
-  cofferdam compare --quick @echo                  a guest that does next to nothing
-  cofferdam compare --lines data.txt my_guest.wasm your guest, on your data, a line a job
+  cofferdam compare                              hash passwords, within a minute
+  cofferdam compare --quick @echo                a guest that does next to nothing
+  cofferdam compare --lines data.txt guest.wasm  your data, a line a job
   cofferdam compare --rigorous --export-json result.json @blur
 
-A ratio is process ÷ thread. A verdict needs its 95 % interval to lie outside of what the machine
-shows for two arms that are the same, and outside of 5 %. Ctrl-C stops, and shows what there is.";
+A ratio is process ÷ thread. A verdict needs its 95 % interval to lie outside of
+what the machine shows for two arms that are the same, and outside of 5 %.
+Ctrl-C stops, and shows what there is.
+
+Exit codes: 0 done · 1 a trial failed, or the guest fails on its first input
+  2 usage · 125 cofferdam failed · 126 the guest cannot be run · 127 not found
+  130 stopped by Ctrl-C";
 
 /// More inputs make no better comparison, and each trial is handed all of them.
 const MOST_INPUTS: usize = 256;
 /// The same, in bytes.
 const MOST_INPUT_BYTES: usize = 64 << 20;
 
-pub(crate) fn compare(args: Args) -> Result<Exit, Failure> {
+pub(crate) fn compare(args: &Args) -> Result<Exit, Failure> {
     let guest = Guest::load(&args.guest)?;
     let limits = args.limits.limits()?;
     let inputs = inputs(&args.given, &guest, limits.input)?;
@@ -77,7 +82,9 @@ pub(crate) fn compare(args: Args) -> Result<Exit, Failure> {
     // Compiled here, for each isolation: a module that does not compile is told as such, and no trial
     // has to do it again.
     for isolation in [Isolation::Thread, Isolation::Process] {
-        let builder = Pool::builder(guest.clone()).isolation(isolation).limits(limits);
+        let builder = Pool::builder(guest.clone())
+            .isolation(isolation)
+            .limits(limits);
         builder.cache(args.cache.cache()).build()?;
     }
     let budget = match (args.quick, args.rigorous) {
@@ -85,8 +92,13 @@ pub(crate) fn compare(args: Args) -> Result<Exit, Failure> {
         (_, true) => Budget::Rigorous,
         (false, false) => Budget::Default,
     };
-    let subject =
-        Subject { guest, inputs, limits, instance: args.instance.into(), cache: args.cache.cache() };
+    let subject = Subject {
+        guest,
+        inputs,
+        limits,
+        instance: args.instance.into(),
+        cache: args.cache.cache(),
+    };
     let plan = Plan::new(subject, budget, args.seed);
 
     let machine = Machine::here();
@@ -96,7 +108,11 @@ pub(crate) fn compare(args: Args) -> Result<Exit, Failure> {
     let started = Instant::now();
     let mut trouble = None;
     let collected = Runner::new(&plan, &stop).run(|progress, collected| {
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 1000")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "0 to 1000"
+        )]
         bar.set_position((progress.done * 1000.0) as u64);
         bar.set_message(progress.what.clone());
         if let Some((_, file)) = &file {
@@ -110,7 +126,12 @@ pub(crate) fn compare(args: Args) -> Result<Exit, Failure> {
     bar.finish_and_clear();
     let collected = collected.map_err(|why| {
         let guest = plan.guest_name();
-        Failure::new(Exit::JobFailed, anyhow::anyhow!("{guest} fails on its first input, so there is nothing to compare: {why}"))
+        Failure::new(
+            Exit::JobFailed,
+            anyhow::anyhow!(
+                "{guest} fails on its first input, so there is nothing to compare: {why}"
+            ),
+        )
     })?;
     let comparison = analyse(&plan, &collected, &machine, &command, started.elapsed());
     if let Some((path, file)) = &file {
@@ -123,7 +144,11 @@ pub(crate) fn compare(args: Args) -> Result<Exit, Failure> {
     if let Some(signal) = collected.interrupted_by() {
         return Ok(Exit::Signal(u8::try_from(signal).unwrap_or(0)));
     }
-    Ok(if comparison.failures.is_empty() { Exit::Done } else { Exit::JobFailed })
+    Ok(if comparison.failures.is_empty() {
+        Exit::Done
+    } else {
+        Exit::JobFailed
+    })
 }
 
 /// The hidden subcommand: this process is one trial.
@@ -131,21 +156,32 @@ pub(crate) fn trial() -> Result<Exit, Failure> {
     Ok(serve_trial())
 }
 
-fn inputs(given: &InputArgs, guest: &Guest, limit: cofferdam::ByteSize) -> Result<Vec<Vec<u8>>, Failure> {
+fn inputs(
+    given: &InputArgs,
+    guest: &Guest,
+    limit: cofferdam::ByteSize,
+) -> Result<Vec<Vec<u8>>, Failure> {
     let source = given.open(guest.sample().unwrap_or_default(), limit)?;
     let mut inputs = Vec::new();
     let mut bytes = 0;
     for item in source.read(1, limit)? {
-        let input = item.bytes.map_err(|why| Failure::usage(format!("{}: {why}", item.name)))?;
+        let input = item
+            .bytes
+            .map_err(|why| Failure::usage(format!("{}: {why}", item.name)))?;
         bytes += input.len();
         inputs.push(input);
         if inputs.len() == MOST_INPUTS || bytes > MOST_INPUT_BYTES {
-            complain(&format!("comparing on the first {} inputs; more would not make it better", inputs.len()));
+            complain(&format!(
+                "comparing on the first {} inputs; more would not make it better",
+                inputs.len()
+            ));
             break;
         }
     }
     if inputs.is_empty() {
-        return Err(Failure::usage("the input is empty, so there is no job to compare on"));
+        return Err(Failure::usage(
+            "the input is empty, so there is no job to compare on",
+        ));
     }
     Ok(inputs)
 }
@@ -153,17 +189,27 @@ fn inputs(given: &InputArgs, guest: &Guest, limit: cofferdam::ByteSize) -> Resul
 /// The command line that repeats this, fit for a shell.
 fn command() -> String {
     let plain = |word: &str| {
-        !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || "-_./@=:,+".contains(c))
+        !word.is_empty()
+            && word
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || "-_./@=:,+".contains(c))
     };
     let words = std::env::args().skip(1).map(|word| match plain(&word) {
         true => word,
         false => format!("'{}'", word.replace('\'', r"'\''")),
     });
-    std::iter::once("cofferdam".to_owned()).chain(words).collect::<Vec<_>>().join(" ")
+    std::iter::once("cofferdam".to_owned())
+        .chain(words)
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 fn bar() -> ProgressBar {
-    let target = if stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+    let target = if stderr().is_terminal() {
+        ProgressDrawTarget::stderr()
+    } else {
+        ProgressDrawTarget::hidden()
+    };
     let bar = ProgressBar::with_draw_target(Some(1000), target);
     match ProgressStyle::with_template("{bar:30} {elapsed} {wide_msg}") {
         Ok(style) => bar.with_style(style),

@@ -27,10 +27,10 @@ pub(crate) struct Cli {
 
 const EXAMPLES: &str = "\
 Examples:
-  cofferdam compare                              hash passwords in threads and in processes
-  cofferdam compare --lines data.txt guest.wasm  the same question for your guest and data
+  cofferdam compare                              hash passwords, both ways
+  cofferdam compare --lines data.txt guest.wasm  your guest, your data
   cofferdam run --input hello @sha256            one job
-  cofferdam run --workers 4 --lines - @argon2    one job per line of standard input
+  cofferdam run --workers 4 --lines - @argon2    a job a line of standard input
   cofferdam inspect guest.wasm                   is it a guest?
 
 Exit codes:
@@ -66,7 +66,7 @@ pub(crate) fn main() -> Exit {
     };
     let result = match cli.command {
         Command::Run(args) => run::run(args),
-        Command::Compare(args) => compare::compare(args),
+        Command::Compare(args) => compare::compare(&args),
         Command::Inspect(args) => inspect::inspect(&args),
         Command::Guests(args) => guests::guests(&args),
         Command::Completions(args) => completions::completions(&args),

@@ -94,11 +94,16 @@ Examples:
   cofferdam run --input-dir photos --output-dir blurred --timeout 5s @blur
 
 Output:
-  One job: its reply as it is. Several: one reply a line; where a job failed, an empty line keeps
-  the place, and stderr says why. Messages that guests post go to stderr; with --format json
-  everything is an object on stdout.
+  One job: its reply as it is. Several: one reply a line; where a job failed, an
+  empty line keeps the place, and stderr says why. Messages that guests post go
+  to stderr; with --format json everything is an object on stdout.
 
-Ctrl-C once finishes the jobs that have begun or wait in the queue; twice kills them.";
+Ctrl-C once finishes the jobs that have begun or wait in the queue; twice kills
+them.
+
+Exit codes: 0 done · 1 some job failed · 2 usage · 124 deadline
+  125 cofferdam failed · 126 the guest cannot be run · 127 not found · 134 trap
+  128+n the only job's worker died of signal n, or cofferdam was stopped by it";
 
 pub(crate) fn run(args: Args) -> Result<Exit, Failure> {
     let guest = Guest::load(&args.guest)?;

@@ -10,12 +10,14 @@ use super::Failure;
 pub(crate) fn signals() -> Result<Receiver<i32>, Failure> {
     let (sender, receiver) = crossbeam_channel::unbounded();
     let mut signals = Signals::new([SIGINT, SIGTERM])?;
-    std::thread::Builder::new().name("cofferdam-signals".to_owned()).spawn(move || {
-        for signal in signals.forever() {
-            if sender.send(signal).is_err() {
-                return;
+    std::thread::Builder::new()
+        .name("cofferdam-signals".to_owned())
+        .spawn(move || {
+            for signal in signals.forever() {
+                if sender.send(signal).is_err() {
+                    return;
+                }
             }
-        }
-    })?;
+        })?;
     Ok(receiver)
 }

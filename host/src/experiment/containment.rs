@@ -97,7 +97,10 @@ const BYSTANDERS: usize = 8;
 pub(super) fn inject(bench: &Bench, fault: Fault) -> Result<(), String> {
     let tell = |sighting| say(&Said::Progress(sighting)).map_err(|error| error.to_string());
     let pool = bench.pool(&bench.guest, 2)?;
-    let submit = |place| pool.submit(bench.job(place)).map_err(|error| error.to_string());
+    let submit = |place| {
+        pool.submit(bench.job(place))
+            .map_err(|error| error.to_string())
+    };
     let trap = Guest::embedded("trap").map_err(|error| error.to_string())?;
     let victims = bench.pool(&trap, 1)?;
     // Everybody has started before anything happens.
@@ -113,12 +116,17 @@ pub(super) fn inject(bench: &Bench, fault: Fault) -> Result<(), String> {
     }
 
     let bystanders: Vec<Ticket> = (0..BYSTANDERS).map(submit).collect::<Result<_, _>>()?;
-    tell(Sighting::Injecting { bystanders: BYSTANDERS as u64 })?;
+    tell(Sighting::Injecting {
+        bystanders: BYSTANDERS as u64,
+    })?;
     // Into the middle of the first jobs.
     std::thread::sleep(job / 2);
     match (fault, bench.isolation) {
         (Fault::Trap, _) => {
-            let completion = victims.submit(Job::new("")).map_err(|error| error.to_string())?.wait();
+            let completion = victims
+                .submit(Job::new(""))
+                .map_err(|error| error.to_string())?
+                .wait();
             let outcome = completion.result.map(|reply| reply.outcome);
             let as_expected = matches!(outcome, Ok(Outcome::Trapped { .. }));
             tell(Sighting::Victim { as_expected })?;
@@ -138,7 +146,10 @@ pub(super) fn inject(bench: &Bench, fault: Fault) -> Result<(), String> {
             _ => with_the_worker += 1,
         }
     }
-    tell(Sighting::Answered { well, with_the_worker })?;
+    tell(Sighting::Answered {
+        well,
+        with_the_worker,
+    })?;
     // The pool still does its work.
     reply_of(submit(BYSTANDERS)?.wait()).map(drop)
 }
@@ -159,6 +170,9 @@ fn kill_and_recover(pool: &Pool, pid: u32) -> Result<f64, String> {
 }
 
 fn kill(pid: u32) -> Result<(), String> {
-    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or("that is no process")?;
+    let pid = i32::try_from(pid)
+        .ok()
+        .and_then(Pid::from_raw)
+        .ok_or("that is no process")?;
     kill_process(pid, Signal::KILL).map_err(|error| error.to_string())
 }

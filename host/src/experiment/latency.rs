@@ -32,16 +32,32 @@ const fn row(
     series: &'static str,
     quantile: f64,
 ) -> Metric {
-    Metric { name, title, unit: Unit::Seconds, better: Better::Lower, series, quantile }
+    Metric {
+        name,
+        title,
+        unit: Unit::Seconds,
+        better: Better::Lower,
+        series,
+        quantile,
+    }
 }
 
 fn measure(bench: &Bench) -> Result<Samples, String> {
     let mut checked = Checked::default();
-    let own = series(bench, &bench.guest, bench.effort.latency_jobs, &mut checked, |place| bench.job(place))?;
+    let own = series(
+        bench,
+        &bench.guest,
+        bench.effort.latency_jobs,
+        &mut checked,
+        |place| bench.job(place),
+    )?;
     let echo = Guest::embedded("echo").map_err(|error| error.to_string())?;
     let payload = |_| Job::new(echo.sample().unwrap_or_default());
     let echo = series(bench, &echo, bench.effort.echo_jobs, &mut checked, payload)?;
-    Ok(Samples::with([("job", own), ("echo", echo)], checked.digest()))
+    Ok(Samples::with(
+        [("job", own), ("echo", echo)],
+        checked.digest(),
+    ))
 }
 
 fn series(

@@ -53,13 +53,21 @@ fn measure(bench: &Bench) -> Result<Samples, String> {
     for worker in &idle {
         checked.reply(&worker.reply);
     }
-    #[expect(clippy::cast_precision_loss, reason = "no machine has 2^52 bytes, nor so many workers")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "no machine has 2^52 bytes, nor so many workers"
+    )]
     let slope = (all as f64 - one as f64) / bench.effort.memory_workers as f64;
-    Ok(Samples::with([("pss", vec![slope.max(PAGE)])], checked.digest()))
+    Ok(Samples::with(
+        [("pss", vec![slope.max(PAGE)])],
+        checked.digest(),
+    ))
 }
 
 fn hire(bench: &Bench, recipe: &Arc<Recipe>, place: usize) -> Result<Idle, String> {
-    let job = bench.job(place).numbered(place as u64, Some(mix(bench.seed)));
+    let job = bench
+        .job(place)
+        .numbered(place as u64, Some(mix(bench.seed)));
     let recipe = Arc::clone(recipe);
     let (sender, receiver) = crossbeam_channel::bounded(1);
     let (leash, held) = crossbeam_channel::bounded(0);
@@ -80,9 +88,15 @@ fn hire(bench: &Bench, recipe: &Arc<Recipe>, place: usize) -> Result<Idle, Strin
             }
         })
         .map_err(|error| error.to_string())?;
-    let hired = receiver.recv().map_err(|_| "the worker's thread panicked".to_owned())?;
+    let hired = receiver
+        .recv()
+        .map_err(|_| "the worker's thread panicked".to_owned())?;
     let (pid, reply) = hired.map_err(|death| death.to_string())?;
-    Ok(Idle { pid, reply: good(reply)?, _leash: leash })
+    Ok(Idle {
+        pid,
+        reply: good(reply)?,
+        _leash: leash,
+    })
 }
 
 fn pss_of_all(idle: &[Idle]) -> Result<u64, String> {

@@ -113,8 +113,12 @@ pub struct Experiment {
 }
 
 /// The experiments, in the order of the report.
-pub const EXPERIMENTS: [&Experiment; 4] =
-    [&start::START, &latency::LATENCY, &throughput::THROUGHPUT, &memory::MEMORY];
+pub const EXPERIMENTS: [&Experiment; 4] = [
+    &start::START,
+    &latency::LATENCY,
+    &throughput::THROUGHPUT,
+    &memory::MEMORY,
+];
 
 /// What one trial measured.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -127,7 +131,10 @@ pub struct Samples {
 
 impl Samples {
     fn with(series: impl IntoIterator<Item = (&'static str, Vec<f64>)>, replies: String) -> Self {
-        let series = series.into_iter().map(|(name, values)| (name.to_owned(), values)).collect();
+        let series = series
+            .into_iter()
+            .map(|(name, values)| (name.to_owned(), values))
+            .collect();
         Self { series, replies }
     }
 }
@@ -140,7 +147,12 @@ mod tests {
     fn no_two_rows_have_the_same_name() {
         let mut names: Vec<_> = EXPERIMENTS
             .iter()
-            .flat_map(|experiment| experiment.metrics.iter().map(|metric| (experiment.name, metric.name)))
+            .flat_map(|experiment| {
+                experiment
+                    .metrics
+                    .iter()
+                    .map(|metric| (experiment.name, metric.name))
+            })
             .collect();
         let count = names.len();
         names.sort_unstable();

@@ -53,7 +53,12 @@ impl Plan {
     #[must_use]
     pub fn new(subject: Subject, budget: Budget, seed: u64) -> Self {
         let cpus = std::thread::available_parallelism().map_or(1, usize::from);
-        Self { subject, budget, seed, cpus }
+        Self {
+            subject,
+            budget,
+            seed,
+            cpus,
+        }
     }
 
     /// The guest's name.
@@ -133,7 +138,10 @@ mod tests {
             instance: InstancePolicy::Fresh,
             cache: Cache::off(),
         };
-        Plan { cpus: 2, ..Plan::new(subject, budget, 1) }
+        Plan {
+            cpus: 2,
+            ..Plan::new(subject, budget, 1)
+        }
     }
 
     #[test]
@@ -141,7 +149,10 @@ mod tests {
         let slow = plan(Budget::Default).effort(Duration::from_secs(10));
         assert_eq!((slow.latency_jobs, slow.load_jobs, slow.starts), (3, 2, 3));
         let quick = plan(Budget::Default).effort(Duration::from_nanos(100));
-        assert_eq!((quick.latency_jobs, quick.load_jobs, quick.starts), (1000, 4000, 20));
+        assert_eq!(
+            (quick.latency_jobs, quick.load_jobs, quick.starts),
+            (1000, 4000, 20)
+        );
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, after, select};
+use crossbeam_channel::{Receiver, after, select};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -98,7 +98,12 @@ impl<'a> Runner<'a> {
     /// A runner that is stopped by anything that arrives on `stop`.
     #[must_use]
     pub fn new(plan: &'a Plan, stop: &'a Receiver<i32>) -> Self {
-        Self { plan, stop, rng: fastrand::Rng::with_seed(plan.seed), started: Instant::now() }
+        Self {
+            plan,
+            stop,
+            rng: fastrand::Rng::with_seed(plan.seed),
+            started: Instant::now(),
+        }
     }
 
     /// Measures. `seen` is called after each trial with all that there is by then.
@@ -114,11 +119,22 @@ impl<'a> Runner<'a> {
             effort: self.plan.effort(Duration::from_secs(1)),
             interrupted: None,
         };
-        seen(&Progress { done: 0.0, what: "compiling, and a first job".to_owned() }, &collected);
+        seen(
+            &Progress {
+                done: 0.0,
+                what: "compiling, and a first job".to_owned(),
+            },
+            &collected,
+        );
         collected.job = match self.calibrate(collected.effort) {
             Ok(seconds) => seconds,
             Err(Nothing::Failed(why)) => return Err(why),
-            Err(Nothing::Stopped(by)) => return Ok(Collected { interrupted: Some(by), ..collected }),
+            Err(Nothing::Stopped(by)) => {
+                return Ok(Collected {
+                    interrupted: Some(by),
+                    ..collected
+                });
+            }
         };
         collected.effort = self.plan.effort(Duration::from_secs_f64(collected.job));
 
@@ -146,7 +162,11 @@ impl<'a> Runner<'a> {
         let mut trials: Vec<(Work, &'static str, Arm)> = Vec::new();
         for experiment in EXPERIMENTS {
             for arm in Arm::ALL {
-                trials.push((Work::Experiment(experiment.name.to_owned()), experiment.name, arm));
+                trials.push((
+                    Work::Experiment(experiment.name.to_owned()),
+                    experiment.name,
+                    arm,
+                ));
             }
         }
         if round < self.plan.injections() {
@@ -161,19 +181,28 @@ impl<'a> Runner<'a> {
         collected.rounds.push(BTreeMap::new());
         for (work, name, arm) in trials {
             let what = format!("round {}: {name}, {arm}", round + 1);
-            seen(&Progress { done: self.done(), what }, collected);
+            seen(
+                &Progress {
+                    done: self.done(),
+                    what,
+                },
+                collected,
+            );
             // Every arm of a round has the same seed, and so the same work and the same replies.
             let seed = self.plan.seed.wrapping_add(round);
             let (effort, job) = (collected.effort, collected.job);
-            let failed = |error| FailedTrial { round: place, experiment: name.to_owned(), arm, error };
+            let failed = |error| FailedTrial {
+                round: place,
+                experiment: name.to_owned(),
+                arm,
+                error,
+            };
             match work {
-                Work::Inject(fault) => {
-                    match self.inject(fault, arm, seed, effort, job) {
-                        Ok(injection) => collected.injections.push(injection),
-                        Err(Nothing::Failed(error)) => collected.failures.push(failed(error)),
-                        Err(Nothing::Stopped(by)) => return Err(Stopped(by)),
-                    }
-                }
+                Work::Inject(fault) => match self.inject(fault, arm, seed, effort, job) {
+                    Ok(injection) => collected.injections.push(injection),
+                    Err(Nothing::Failed(error)) => collected.failures.push(failed(error)),
+                    Err(Nothing::Stopped(by)) => return Err(Stopped(by)),
+                },
                 work => match self.measure(work, arm, seed, effort, job) {
                     Ok(samples) => drop(collected.rounds[place].insert((name, arm), samples)),
                     Err(Nothing::Failed(error)) => collected.failures.push(failed(error)),
@@ -182,7 +211,13 @@ impl<'a> Runner<'a> {
             }
         }
         check_replies(place, collected);
-        seen(&Progress { done: self.done(), what: format!("round {} is done", round + 1) }, collected);
+        seen(
+            &Progress {
+                done: self.done(),
+                what: format!("round {} is done", round + 1),
+            },
+            collected,
+        );
         Ok(())
     }
 
@@ -200,7 +235,14 @@ impl<'a> Runner<'a> {
         })
     }
 
-    fn measure(&self, work: Work, arm: Arm, seed: u64, effort: Effort, job: f64) -> Result<Samples, Nothing> {
+    fn measure(
+        &self,
+        work: Work,
+        arm: Arm,
+        seed: u64,
+        effort: Effort,
+        job: f64,
+    ) -> Result<Samples, Nothing> {
         let order = self.order(work, arm, seed, effort);
         let heard = self.trial(&order, patience(Duration::from_secs_f64(job), &effort))?;
         heard.answer(|said| match said {
@@ -209,10 +251,19 @@ impl<'a> Runner<'a> {
         })
     }
 
-    fn inject(&self, fault: Fault, arm: Arm, seed: u64, effort: Effort, job: f64) -> Result<Injection, Nothing> {
+    fn inject(
+        &self,
+        fault: Fault,
+        arm: Arm,
+        seed: u64,
+        effort: Effort,
+        job: f64,
+    ) -> Result<Injection, Nothing> {
         let order = self.order(Work::Inject(fault), arm, seed, effort);
         let heard = self.trial(&order, patience(Duration::from_secs_f64(job), &effort))?;
-        heard.injection(fault, arm.isolation()).map_err(Nothing::Failed)
+        heard
+            .injection(fault, arm.isolation())
+            .map_err(Nothing::Failed)
     }
 
     fn order(&self, work: Work, arm: Arm, seed: u64, effort: Effort) -> Order {
@@ -234,7 +285,8 @@ impl<'a> Runner<'a> {
 
     /// Runs one trial in a process of its own, and hears it out.
     fn trial(&self, order: &Order, patience: Duration) -> Result<Heard, Nothing> {
-        let failed = |error: io::Error| Nothing::Failed(format!("the trial cannot be run: {error}"));
+        let failed =
+            |error: io::Error| Nothing::Failed(format!("the trial cannot be run: {error}"));
         let mut child = Command::new(Wishes::own_program())
             .arg("__trial")
             .stdin(Stdio::piped())
@@ -270,11 +322,14 @@ impl<'a> Runner<'a> {
             }
         }
         let status = child.wait().map_err(failed)?;
-        let last_words = match words.recv_timeout(Duration::from_secs(1)) {
-            Ok(words) => words,
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => String::new(),
-        };
-        Ok(Heard { said, status: Some(status), last_words })
+        let last_words = words
+            .recv_timeout(Duration::from_secs(1))
+            .unwrap_or_default();
+        Ok(Heard {
+            said,
+            status: Some(status),
+            last_words,
+        })
     }
 
     fn instruct(&self, mut stdin: ChildStdin, order: &Order) -> io::Result<()> {
@@ -306,7 +361,9 @@ impl Heard {
     }
 
     fn death(&self) -> String {
-        let status = self.status.map_or("it vanished".to_owned(), |status| status.to_string());
+        let status = self
+            .status
+            .map_or("it vanished".to_owned(), |status| status.to_string());
         match self.last_words.as_str() {
             "" => format!("the trial ended without an answer: {status}"),
             words => format!("the trial ended without an answer: {status}; it said: {words}"),
@@ -322,9 +379,14 @@ impl Heard {
         for said in &self.said {
             match said {
                 Said::Failed(why) => return Err(why.clone()),
-                Said::Progress(Sighting::Injecting { bystanders: count }) => bystanders = Some(*count),
+                Said::Progress(Sighting::Injecting { bystanders: count }) => {
+                    bystanders = Some(*count);
+                }
                 Said::Progress(Sighting::Victim { as_expected }) => victim = *as_expected,
-                Said::Progress(Sighting::Answered { well, with_the_worker }) => {
+                Said::Progress(Sighting::Answered {
+                    well,
+                    with_the_worker,
+                }) => {
                     answered = Some((*well, *with_the_worker));
                 }
                 Said::Progress(Sighting::Recovered { seconds }) => recovery = Some(*seconds),
@@ -345,7 +407,15 @@ impl Heard {
             _ => return Err(self.death()),
         };
         let host_ended = signal.map(|signal| format!("signal {signal}"));
-        Ok(Injection { fault, isolation, observed, host_ended, bystanders, lost, recovery })
+        Ok(Injection {
+            fault,
+            isolation,
+            observed,
+            host_ended,
+            bystanders,
+            lost,
+            recovery,
+        })
     }
 }
 
@@ -366,16 +436,19 @@ fn end(child: &mut Child) {
 fn lines_of(child: &mut Child) -> io::Result<Receiver<Result<Said, String>>> {
     let (sender, lines) = crossbeam_channel::unbounded();
     if let Some(stdout) = child.stdout.take() {
-        std::thread::Builder::new().name("cofferdam-trial".to_owned()).spawn(move || {
-            for line in BufReader::new(stdout).lines() {
-                let said = line.map_err(|error| error.to_string()).and_then(|line| {
-                    serde_json::from_str(&line).map_err(|error| format!("a trial said nonsense: {error}"))
-                });
-                if sender.send(said).is_err() {
-                    return;
+        std::thread::Builder::new()
+            .name("cofferdam-trial".to_owned())
+            .spawn(move || {
+                for line in BufReader::new(stdout).lines() {
+                    let said = line.map_err(|error| error.to_string()).and_then(|line| {
+                        serde_json::from_str(&line)
+                            .map_err(|error| format!("a trial said nonsense: {error}"))
+                    });
+                    if sender.send(said).is_err() {
+                        return;
+                    }
                 }
-            }
-        })?;
+            })?;
     }
     Ok(lines)
 }
@@ -384,12 +457,16 @@ fn lines_of(child: &mut Child) -> io::Result<Receiver<Result<Said, String>>> {
 fn last_words_of(child: &mut Child) -> io::Result<Receiver<String>> {
     let (sender, words) = crossbeam_channel::bounded(1);
     if let Some(mut stderr) = child.stderr.take() {
-        std::thread::Builder::new().name("cofferdam-trial-stderr".to_owned()).spawn(move || {
-            let mut kept = Vec::new();
-            let _ = (&mut stderr).take(4096).read_to_end(&mut kept);
-            let _ = io::copy(&mut stderr, &mut io::sink());
-            let _ = sender.send(crate::mail::printable(String::from_utf8_lossy(&kept).trim()));
-        })?;
+        std::thread::Builder::new()
+            .name("cofferdam-trial-stderr".to_owned())
+            .spawn(move || {
+                let mut kept = Vec::new();
+                let _ = (&mut stderr).take(4096).read_to_end(&mut kept);
+                let _ = io::copy(&mut stderr, &mut io::sink());
+                let _ = sender.send(crate::mail::printable(
+                    String::from_utf8_lossy(&kept).trim(),
+                ));
+            })?;
     }
     Ok(words)
 }
@@ -398,7 +475,11 @@ fn last_words_of(child: &mut Child) -> io::Result<Receiver<String>> {
 fn check_replies(place: usize, collected: &mut Collected) {
     let mut differing = Vec::new();
     for experiment in EXPERIMENTS {
-        let replies = |arm| collected.rounds[place].get(&(experiment.name, arm)).map(|samples| &samples.replies);
+        let replies = |arm| {
+            collected.rounds[place]
+                .get(&(experiment.name, arm))
+                .map(|samples| &samples.replies)
+        };
         let reference = replies(Arm::Thread);
         for arm in [Arm::Process, Arm::Control] {
             if reference.is_some() && replies(arm).is_some() && replies(arm) != reference {
@@ -423,7 +504,11 @@ mod tests {
 
     fn heard(said: Vec<Sighting>, status: i32) -> Heard {
         let said = said.into_iter().map(Said::Progress).collect();
-        Heard { said, status: Some(ExitStatus::from_raw(status)), last_words: String::new() }
+        Heard {
+            said,
+            status: Some(ExitStatus::from_raw(status)),
+            last_words: String::new(),
+        }
     }
 
     const INJECTING: Sighting = Sighting::Injecting { bystanders: 8 };
@@ -431,15 +516,25 @@ mod tests {
 
     #[test]
     fn a_host_that_died_took_everybody_with_it() {
-        let injection = heard(vec![INJECTING], SIGKILL).injection(Fault::Kill, Isolation::Thread).unwrap();
-        assert_eq!((injection.observed, injection.lost), (Containment::HostDied, 8));
+        let injection = heard(vec![INJECTING], SIGKILL)
+            .injection(Fault::Kill, Isolation::Thread)
+            .unwrap();
+        assert_eq!(
+            (injection.observed, injection.lost),
+            (Containment::HostDied, 8)
+        );
         assert!(injection.as_expected());
     }
 
     #[test]
     fn the_killed_workers_own_job_is_not_a_bystander() {
-        let answered = |lost| Sighting::Answered { well: 8 - lost, with_the_worker: lost };
-        let injection = |lost| heard(vec![INJECTING, answered(lost)], 0).injection(Fault::Kill, Isolation::Process);
+        let answered = |lost| Sighting::Answered {
+            well: 8 - lost,
+            with_the_worker: lost,
+        };
+        let injection = |lost| {
+            heard(vec![INJECTING, answered(lost)], 0).injection(Fault::Kill, Isolation::Process)
+        };
         assert_eq!(injection(1).unwrap().observed, Containment::Contained);
         let spread = injection(2).unwrap();
         assert_eq!(spread.observed, Containment::Spread);
@@ -448,19 +543,32 @@ mod tests {
 
     #[test]
     fn a_trap_has_no_excuse_for_any_bystander() {
-        let answered = Sighting::Answered { well: 7, with_the_worker: 1 };
-        let injection = heard(vec![INJECTING, answered], 0).injection(Fault::Trap, Isolation::Thread).unwrap();
+        let answered = Sighting::Answered {
+            well: 7,
+            with_the_worker: 1,
+        };
+        let injection = heard(vec![INJECTING, answered], 0)
+            .injection(Fault::Trap, Isolation::Thread)
+            .unwrap();
         assert_eq!(injection.observed, Containment::Spread);
     }
 
     #[test]
     fn a_host_that_died_before_the_fault_is_a_failed_trial() {
-        assert!(heard(vec![], SIGKILL).injection(Fault::Kill, Isolation::Thread).is_err());
+        assert!(
+            heard(vec![], SIGKILL)
+                .injection(Fault::Kill, Isolation::Thread)
+                .is_err()
+        );
     }
 
     #[test]
     fn a_guest_that_was_to_trap_and_did_not_is_a_failed_trial() {
         let said = vec![INJECTING, Sighting::Victim { as_expected: false }];
-        assert!(heard(said, 0).injection(Fault::Trap, Isolation::Thread).is_err());
+        assert!(
+            heard(said, 0)
+                .injection(Fault::Trap, Isolation::Thread)
+                .is_err()
+        );
     }
 }

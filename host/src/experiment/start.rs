@@ -45,11 +45,26 @@ pub(super) static START: Experiment = Experiment {
 
 fn measure(bench: &Bench) -> Result<Samples, String> {
     let mut checked = Checked::default();
-    let own = series(bench, &bench.guest, bench.effort.starts, &mut checked, |place| bench.job(place))?;
+    let own = series(
+        bench,
+        &bench.guest,
+        bench.effort.starts,
+        &mut checked,
+        |place| bench.job(place),
+    )?;
     let echo = Guest::embedded("echo").map_err(|error| error.to_string())?;
     let payload = |_| Job::new(echo.sample().unwrap_or_default());
-    let echo = series(bench, &echo, bench.effort.echo_starts, &mut checked, payload)?;
-    Ok(Samples::with([("first_reply", own), ("first_echo", echo)], checked.digest()))
+    let echo = series(
+        bench,
+        &echo,
+        bench.effort.echo_starts,
+        &mut checked,
+        payload,
+    )?;
+    Ok(Samples::with(
+        [("first_reply", own), ("first_echo", echo)],
+        checked.digest(),
+    ))
 }
 
 fn series(
@@ -96,6 +111,8 @@ fn in_a_thread(
             let _ = sender.send(reply);
         })
         .map_err(|error| error.to_string())?;
-    let reply = receiver.recv().map_err(|_| "the worker's thread panicked".to_owned())?;
+    let reply = receiver
+        .recv()
+        .map_err(|_| "the worker's thread panicked".to_owned())?;
     reply.map_err(|death| death.to_string())
 }

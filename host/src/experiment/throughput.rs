@@ -39,8 +39,16 @@ pub(super) static THROUGHPUT: Experiment = Experiment {
 fn measure(bench: &Bench) -> Result<Samples, String> {
     let mut checked = Checked::default();
     let one = load(bench, 1, bench.effort.load_jobs, &mut checked)?;
-    let all = load(bench, bench.effort.cpus, bench.effort.load_jobs_all, &mut checked)?;
-    Ok(Samples::with([("one", vec![one]), ("all", vec![all])], checked.digest()))
+    let all = load(
+        bench,
+        bench.effort.cpus,
+        bench.effort.load_jobs_all,
+        &mut checked,
+    )?;
+    Ok(Samples::with(
+        [("one", vec![one]), ("all", vec![all])],
+        checked.digest(),
+    ))
 }
 
 /// Replies that may wait to be looked at: enough that no worker ever waits for the main thread.
@@ -48,7 +56,10 @@ const WINDOW: usize = 64;
 
 fn load(bench: &Bench, workers: usize, jobs: usize, checked: &mut Checked) -> Result<f64, String> {
     let pool = bench.pool(&bench.guest, workers)?;
-    let submit = |place| pool.submit(bench.job(place)).map_err(|error| error.to_string());
+    let submit = |place| {
+        pool.submit(bench.job(place))
+            .map_err(|error| error.to_string())
+    };
     // One job for each worker first, so that all have started.
     let warm: Vec<_> = (0..workers).map(submit).collect::<Result<_, _>>()?;
     for ticket in warm {

@@ -120,15 +120,24 @@ pub(super) fn say(said: &Said) -> io::Result<()> {
 fn listen() -> Result<(Bench, Order), String> {
     let mut stdin = io::stdin().lock();
     let mut line = String::new();
-    stdin.read_line(&mut line).map_err(|error| error.to_string())?;
+    stdin
+        .read_line(&mut line)
+        .map_err(|error| error.to_string())?;
     let order: Order = serde_json::from_str(&line)
         .map_err(|error| format!("this command is cofferdam's own ({error})"))?;
     let mut take = |count: usize| {
         let mut bytes = vec![0; count];
-        stdin.read_exact(&mut bytes).map(|()| bytes).map_err(|error| error.to_string())
+        stdin
+            .read_exact(&mut bytes)
+            .map(|()| bytes)
+            .map_err(|error| error.to_string())
     };
     let wasm = take(order.guest_bytes)?;
-    let inputs = order.input_bytes.iter().map(|&count| take(count)).collect::<Result<_, _>>()?;
+    let inputs = order
+        .input_bytes
+        .iter()
+        .map(|&count| take(count))
+        .collect::<Result<_, _>>()?;
     let bench = Bench {
         guest: Guest::from_bytes(&order.guest_name, &wasm).map_err(|error| error.to_string())?,
         inputs,
@@ -147,8 +156,11 @@ impl Bench {
         match work {
             Work::Calibrate => self.calibrate().map(Said::Calibrated),
             Work::Experiment(name) => {
-                let experiment = EXPERIMENTS.iter().find(|experiment| experiment.name == *name);
-                let experiment = experiment.ok_or_else(|| format!("no experiment is called {name}"))?;
+                let experiment = EXPERIMENTS
+                    .iter()
+                    .find(|experiment| experiment.name == *name);
+                let experiment =
+                    experiment.ok_or_else(|| format!("no experiment is called {name}"))?;
                 (experiment.measure)(self).map(Said::Measured)
             }
             Work::Inject(fault) => {
@@ -163,7 +175,10 @@ impl Bench {
         let pool = self.pool(&self.guest, 1)?;
         let mut fastest = f64::INFINITY;
         for place in 0..3 {
-            let completion = pool.submit(self.job(place)).map_err(|error| error.to_string())?.wait();
+            let completion = pool
+                .submit(self.job(place))
+                .map_err(|error| error.to_string())?
+                .wait();
             let seconds = completion.wall.as_secs_f64();
             reply_of(completion)?;
             fastest = fastest.min(seconds);
@@ -207,11 +222,16 @@ impl Bench {
             instance: self.instance,
             worker_program: Wishes::own_program(),
         };
-        Recipe::new(artifact, wishes).map(Arc::new).map_err(|error| error.to_string())
+        Recipe::new(artifact, wishes)
+            .map(Arc::new)
+            .map_err(|error| error.to_string())
     }
 
     pub(super) fn stack(&self) -> usize {
-        self.limits.stack.as_len().saturating_add(crate::worker::HOST_STACK)
+        self.limits
+            .stack
+            .as_len()
+            .saturating_add(crate::worker::HOST_STACK)
     }
 }
 

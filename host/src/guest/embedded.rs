@@ -46,17 +46,17 @@ macro_rules! misbehaving {
 pub const EMBEDDED: [Embedded; 13] = [
     working!(
         "argon2",
-        "hashes a password with argon2id (19 MiB, 2 passes); replies with the PHC string",
+        "hashes a password with argon2id, 19 MiB and 2 passes",
         b"correct horse battery staple"
     ),
     working!(
         "sha256",
-        "replies with the SHA-256 digest of the input in hexadecimal",
+        "gives the SHA-256 digest of the input in hexadecimal",
         &[0x5a; 4096]
     ),
     working!(
         "encrypt",
-        "seals the input (32 bytes of key, then plaintext) with XChaCha20-Poly1305",
+        "seals with XChaCha20-Poly1305: 32 bytes of key, then the text",
         &[0x42; 32 + 4096]
     ),
     working!(
@@ -71,7 +71,7 @@ pub const EMBEDDED: [Embedded; 13] = [
     ),
     working!(
         "hello",
-        "posts \"Hi from worker!\", hears what was posted to it, and greets",
+        "posts \"Hi from worker!\", hears what is posted to it, and greets",
         b"world"
     ),
     misbehaving!(

@@ -32,9 +32,17 @@ fn cost(comparison: &Comparison) -> Option<String> {
     };
     let start = row(comparison, "first_echo")?;
     let extra = seconds((value(start, Arm::Process)? - value(start, Arm::Thread)?).abs());
-    let (job, load) = (row(comparison, "job_p50")?, row(comparison, "jobs_all_cpus")?);
+    let (job, load) = (
+        row(comparison, "job_p50")?,
+        row(comparison, "jobs_all_cpus")?,
+    );
     let sides = [
-        (start, "start-up", format!("starts {extra} later"), format!("starts {extra} sooner")),
+        (
+            start,
+            "start-up",
+            format!("starts {extra} later"),
+            format!("starts {extra} sooner"),
+        ),
         (
             job,
             "the time of a job",
@@ -48,6 +56,12 @@ fn cost(comparison: &Comparison) -> Option<String> {
             format!("does {} % more jobs a second on all CPUs", percent(load)),
         ),
     ];
+    if sides
+        .iter()
+        .any(|(row, ..)| row.verdict == Some(Verdict::TooFewRounds))
+    {
+        return None;
+    }
     let mut seen = Vec::new();
     let mut unseen = Vec::new();
     for (row, what, dearer, cheaper) in sides {
@@ -63,7 +77,9 @@ fn cost(comparison: &Comparison) -> Option<String> {
     };
     Some(match unseen.as_slice() {
         [] => format!("{seen}."),
-        unseen if seen.starts_with("Between") => format!("{seen} no difference was seen in {}.", list(unseen)),
+        unseen if seen.starts_with("Between") => {
+            format!("{seen} no difference was seen in {}.", list(unseen))
+        }
         unseen => format!("{seen}; no difference was seen in {}.", list(unseen)),
     })
 }
@@ -78,7 +94,10 @@ fn list(items: &[String]) -> String {
 }
 
 fn fault(comparison: &Comparison, fault: Fault, isolation: Isolation) -> Option<&ContainmentRow> {
-    comparison.containment.iter().find(|row| row.fault == fault && row.isolation == isolation)
+    comparison
+        .containment
+        .iter()
+        .find(|row| row.fault == fault && row.isolation == isolation)
 }
 
 /// What a process saves.
@@ -87,13 +106,18 @@ fn saving(comparison: &Comparison) -> Option<String> {
     let process = fault(comparison, Fault::Kill, Isolation::Process)?;
     let thread = match thread.observed {
         Containment::HostDied => {
-            format!("a thread worker that was killed took down the host with all {} jobs", thread.bystanders)
+            format!(
+                "a thread worker that was killed took down the host with all {} jobs",
+                thread.bystanders
+            )
         }
-        Containment::Spread | Containment::Contained => "a thread worker that was killed left the host alive".to_owned(),
+        Containment::Spread | Containment::Contained => {
+            "a thread worker that was killed left the host alive".to_owned()
+        }
     };
-    let back = process
-        .recovery_s
-        .map_or(String::new(), |span| format!(", and was replaced within {}", seconds(span)));
+    let back = process.recovery_s.map_or(String::new(), |span| {
+        format!(", and was replaced within {}", seconds(span))
+    });
     let process = match process.observed {
         Containment::Contained => format!("a process worker lost its own job at the most{back}"),
         Containment::Spread => "a process worker took other jobs with it".to_owned(),
@@ -104,7 +128,10 @@ fn saving(comparison: &Comparison) -> Option<String> {
 
 /// What to deploy.
 fn choice(comparison: &Comparison) -> Option<String> {
-    let (job, load) = (row(comparison, "job_p50")?, row(comparison, "jobs_all_cpus")?);
+    let (job, load) = (
+        row(comparison, "job_p50")?,
+        row(comparison, "jobs_all_cpus")?,
+    );
     let verdicts = [job.verdict?, load.verdict?];
     if verdicts.contains(&Verdict::TooFewRounds) {
         return Some("Too few rounds for advice: give it more time.".to_owned());
@@ -112,7 +139,11 @@ fn choice(comparison: &Comparison) -> Option<String> {
     if !verdicts.contains(&Verdict::Thread) {
         let memory = row(comparison, "pss_per_worker").and_then(|row| value(row, Arm::Process));
         let memory = memory.map_or(String::new(), |bytes| {
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a size in bytes")]
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "a size in bytes"
+            )]
             let size = ByteSize::from_bytes(bytes as u64);
             format!(" (and {size} of memory for each worker)")
         });

@@ -17,14 +17,31 @@ const RELIABLE: f64 = 1.10;
 
 /// Makes the result of what was collected so far; `took` is the time since the beginning.
 #[must_use]
-pub fn analyse(plan: &Plan, collected: &Collected, machine: &Machine, command: &str, took: Duration) -> Comparison {
+pub fn analyse(
+    plan: &Plan,
+    collected: &Collected,
+    machine: &Machine,
+    command: &str,
+    took: Duration,
+) -> Comparison {
     let rows: Vec<Row> = EXPERIMENTS
         .iter()
-        .flat_map(|experiment| experiment.metrics.iter().map(|metric| (experiment.name, metric)))
+        .flat_map(|experiment| {
+            experiment
+                .metrics
+                .iter()
+                .map(|metric| (experiment.name, metric))
+        })
         .map(|(name, metric)| row(plan, collected, name, metric))
         .collect();
-    let control = rows.iter().find(|row| row.metric == "job_p50").and_then(|row| row.control);
-    let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().saturating_sub(took);
+    let control = rows
+        .iter()
+        .find(|row| row.metric == "job_p50")
+        .and_then(|row| row.control);
+    let started = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .saturating_sub(took);
     let mut comparison = Comparison {
         schema: SCHEMA.to_owned(),
         complete: collected.interrupted.is_none(),
@@ -46,14 +63,22 @@ pub fn analyse(plan: &Plan, collected: &Collected, machine: &Machine, command: &
             link: LinkKind::default(),
             thread_metering: Metering::usual(Isolation::Thread),
             process_metering: Metering::usual(Isolation::Process),
-            timeout_s: plan.subject.limits.timeout.map(|timeout| timeout.as_secs_f64()),
+            timeout_s: plan
+                .subject
+                .limits
+                .timeout
+                .map(|timeout| timeout.as_secs_f64()),
             memory_limit: plan.subject.limits.memory.bytes(),
             cpus: plan.cpus,
             latency_jobs: collected.effort.latency_jobs,
             load_jobs: collected.effort.load_jobs,
         },
         seed: plan.seed,
-        rounds: collected.rounds.iter().filter(|round| !round.is_empty()).count(),
+        rounds: collected
+            .rounds
+            .iter()
+            .filter(|round| !round.is_empty())
+            .count(),
         control: control.map(|interval| Control {
             ratio: interval.median,
             low: interval.low,
@@ -73,14 +98,24 @@ pub fn analyse(plan: &Plan, collected: &Collected, machine: &Machine, command: &
 
 fn row(plan: &Plan, collected: &Collected, experiment: &'static str, metric: &Metric) -> Row {
     let samples = |arm: Arm| -> Vec<Vec<f64>> {
-        let of_round = |round: &std::collections::BTreeMap<(&'static str, Arm), crate::experiment::Samples>| {
+        let of_round = |round: &std::collections::BTreeMap<
+            (&'static str, Arm),
+            crate::experiment::Samples,
+        >| {
             let found = round.get(&(experiment, arm))?.series.get(metric.series)?;
             Some(found.clone())
         };
-        collected.rounds.iter().map(|round| of_round(round).unwrap_or_default()).collect()
+        collected
+            .rounds
+            .iter()
+            .map(|round| of_round(round).unwrap_or_default())
+            .collect()
     };
     let per_round = |rounds: &[Vec<f64>]| -> Vec<Option<f64>> {
-        rounds.iter().map(|samples| quantile(samples, metric.quantile)).collect()
+        rounds
+            .iter()
+            .map(|samples| quantile(samples, metric.quantile))
+            .collect()
     };
     let arms = Arm::ALL.map(|arm| (arm, samples(arm)));
     let [thread, process, control] = [0, 1, 2].map(|arm| per_round(&arms[arm].1));
@@ -108,12 +143,18 @@ fn row(plan: &Plan, collected: &Collected, experiment: &'static str, metric: &Me
 /// The ratios of the rounds that have both.
 fn ratios(above: &[Option<f64>], below: &[Option<f64>]) -> Vec<f64> {
     let pairs = above.iter().zip(below);
-    pairs.filter_map(|(above, below)| Some((*above)? / (*below)?)).filter(|ratio| ratio.is_finite()).collect()
+    pairs
+        .filter_map(|(above, below)| Some((*above)? / (*below)?))
+        .filter(|ratio| ratio.is_finite())
+        .collect()
 }
 
 fn summary(samples: Vec<Vec<f64>>, at: f64) -> Option<ArmSummary> {
     let all: Vec<f64> = samples.iter().flatten().copied().collect();
-    let rounds: Vec<f64> = samples.iter().filter_map(|round| quantile(round, at)).collect();
+    let rounds: Vec<f64> = samples
+        .iter()
+        .filter_map(|round| quantile(round, at))
+        .collect();
     Some(ArmSummary {
         p50: quantile(&all, 0.5)?,
         p90: quantile(&all, 0.9)?,
@@ -134,13 +175,19 @@ fn containment(collected: &Collected) -> Vec<ContainmentRow> {
                 .filter(|injection| injection.fault == fault && injection.isolation == isolation)
                 .collect();
             // The first that is not as expected speaks for all; else the first.
-            let worst = injections.iter().find(|injection| !injection.as_expected()).or(injections.first());
+            let worst = injections
+                .iter()
+                .find(|injection| !injection.as_expected())
+                .or(injections.first());
             let Some(worst) = worst else { continue };
             let lost: Vec<f64> = injections
                 .iter()
                 .map(|injection| f64::from(u32::try_from(injection.lost).unwrap_or(u32::MAX)))
                 .collect();
-            let recoveries: Vec<f64> = injections.iter().filter_map(|injection| injection.recovery).collect();
+            let recoveries: Vec<f64> = injections
+                .iter()
+                .filter_map(|injection| injection.recovery)
+                .collect();
             #[expect(clippy::cast_precision_loss, reason = "a handful of injections")]
             let mean_lost = lost.iter().sum::<f64>() / lost.len() as f64;
             rows.push(ContainmentRow {
@@ -149,7 +196,9 @@ fn containment(collected: &Collected) -> Vec<ContainmentRow> {
                 expected: expected(fault, isolation),
                 observed: worst.observed,
                 injections: injections.len(),
-                host_survived: injections.iter().all(|injection| injection.observed != Containment::HostDied),
+                host_survived: injections
+                    .iter()
+                    .all(|injection| injection.observed != Containment::HostDied),
                 host_ended: worst.host_ended.clone(),
                 bystanders: worst.bystanders,
                 jobs_lost: mean_lost,

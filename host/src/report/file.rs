@@ -20,9 +20,14 @@ impl ResultFile {
     /// What the system says about the folder or the file.
     pub fn open(path: &Path) -> io::Result<Self> {
         if path.is_dir() {
-            return Err(io::Error::new(io::ErrorKind::IsADirectory, "it is a folder"));
+            return Err(io::Error::new(
+                io::ErrorKind::IsADirectory,
+                "it is a folder",
+            ));
         }
-        let file = Self { path: path.to_owned() };
+        let file = Self {
+            path: path.to_owned(),
+        };
         let probe = file.temporary();
         File::create(&probe)?;
         fs::remove_file(probe)?;

@@ -1,7 +1,7 @@
 //! From samples to sentences.
 //!
 //! [`Comparison`] is the whole result, as it stands in the file that `--export-json` writes;
-//! [`analysis`] fills it from what was collected; [`terminal`] prints it; [`advice`] says what
+//! [`analyse`] fills it from what was collected; [`render`] prints it; its advice says what
 //! follows. Nothing here measures, and nothing below knows how a number is shown.
 
 mod advice;

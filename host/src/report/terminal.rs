@@ -24,7 +24,12 @@ pub fn render(comparison: &Comparison, width: u16) -> String {
 }
 
 fn header(text: &mut String, comparison: &Comparison) {
-    let Comparison { guest, machine, settings, .. } = comparison;
+    let Comparison {
+        guest,
+        machine,
+        settings,
+        ..
+    } = comparison;
     // Writing to a String cannot fail.
     let _ = writeln!(
         text,
@@ -48,7 +53,10 @@ fn header(text: &mut String, comparison: &Comparison) {
         settings.link,
     );
     if !comparison.complete {
-        let _ = writeln!(text, "INTERRUPTED: what follows rests on the rounds that were done");
+        let _ = writeln!(
+            text,
+            "INTERRUPTED: what follows rests on the rounds that were done"
+        );
     }
 }
 
@@ -65,14 +73,21 @@ fn table(width: u16, head: &[&str]) -> Table {
 }
 
 fn numbers(text: &mut String, comparison: &Comparison, width: u16) {
-    let mut table = table(width, &["", "thread", "process", "process ÷ thread", "verdict"]);
+    let mut table = table(
+        width,
+        &["", "thread", "process", "process ÷ thread", "verdict"],
+    );
     for column in 1..=2 {
         if let Some(column) = table.column_mut(column) {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
     for row in &comparison.rows {
-        let arm = |arm| row.arms.get(&arm).map_or("–".to_owned(), |arm| show(arm.value, row.unit));
+        let arm = |arm| {
+            row.arms
+                .get(&arm)
+                .map_or("–".to_owned(), |arm| show(arm.value, row.unit))
+        };
         let ratio = row.ratio.map_or("–".to_owned(), |ratio| {
             format!(
                 "{} [{}, {}]",
@@ -81,10 +96,25 @@ fn numbers(text: &mut String, comparison: &Comparison, width: u16) {
                 three_digits(ratio.high)
             )
         });
-        table.add_row([row.title.clone(), arm(Arm::Thread), arm(Arm::Process), ratio, verdict(row)]);
+        table.add_row([
+            row.title.clone(),
+            arm(Arm::Thread),
+            arm(Arm::Process),
+            ratio,
+            verdict(row),
+        ]);
     }
     let _ = writeln!(text, "{}", table.trim_fmt());
-    text.push_str("Medians over rounds; the median of the rounds' ratios and its 95 % interval.\n");
+    let confidence = comparison
+        .rows
+        .iter()
+        .find_map(|row| row.ratio)
+        .map_or(0.95, |ratio| ratio.confidence);
+    let _ = writeln!(
+        text,
+        "Medians over rounds; the median of the rounds' ratios and its {:.0} % interval.",
+        100.0 * confidence
+    );
     if let Some(control) = comparison.control {
         let _ = writeln!(
             text,
@@ -147,10 +177,20 @@ fn fate(row: &ContainmentRow) -> String {
     let lost = match row.observed {
         Containment::HostDied => format!("all {} jobs lost", row.bystanders),
         _ if row.jobs_lost == 0.0 => format!("0 of {} other jobs lost", row.bystanders),
-        _ => format!("{} of {} jobs lost", (10.0 * row.jobs_lost).round() / 10.0, row.bystanders),
+        _ => format!(
+            "{} of {} jobs lost",
+            (10.0 * row.jobs_lost).round() / 10.0,
+            row.bystanders
+        ),
     };
-    let back = row.recovery_s.map_or(String::new(), |span| format!(", replaced in {}", seconds(span)));
-    let surprise = if row.observed == row.expected { "" } else { " (NOT AS EXPECTED)" };
+    let back = row.recovery_s.map_or(String::new(), |span| {
+        format!(", replaced in {}", seconds(span))
+    });
+    let surprise = if row.observed == row.expected {
+        ""
+    } else {
+        " (NOT AS EXPECTED)"
+    };
     format!("{}{surprise}: {lost}{back}", row.observed)
 }
 
@@ -167,7 +207,10 @@ fn failures(text: &mut String, comparison: &Comparison, width: u16) {
         wrap(text, &line, width);
     }
     if let Some(more @ 1..) = comparison.failures.len().checked_sub(SHOWN) {
-        let _ = writeln!(text, "… and {more} more failed trials (see the JSON result)");
+        let _ = writeln!(
+            text,
+            "… and {more} more failed trials (see the JSON result)"
+        );
     }
 }
 

@@ -45,7 +45,12 @@ pub fn median_interval(values: &[f64], seed: u64) -> Option<Interval> {
             .collect();
         (quantile(&medians, 0.025)?, quantile(&medians, 0.975)?, 0.95)
     };
-    Some(Interval { median: middle, low, high, confidence })
+    Some(Interval {
+        median: middle,
+        low,
+        high,
+        confidence,
+    })
 }
 
 #[cfg(test)]
@@ -65,7 +70,15 @@ mod tests {
     #[test]
     fn few_values_give_their_whole_range() {
         let interval = median_interval(&[3.0, 1.0, 2.0], 1).unwrap();
-        assert_eq!(interval, Interval { median: 2.0, low: 1.0, high: 3.0, confidence: 0.75 });
+        assert_eq!(
+            interval,
+            Interval {
+                median: 2.0,
+                low: 1.0,
+                high: 3.0,
+                confidence: 0.75
+            }
+        );
         assert_eq!(median_interval(&[5.0], 1).unwrap().confidence, 0.0);
         assert_eq!(median_interval(&[], 1), None);
     }

@@ -38,7 +38,14 @@ mod tests {
     fn quantiles_agree_with_numpy() {
         // numpy.quantile([7, 1, 5, 3, 100], [0, .25, .5, .9, .99, 1])
         let values = [7.0, 1.0, 5.0, 3.0, 100.0];
-        let expected = [(0.0, 1.0), (0.25, 3.0), (0.5, 5.0), (0.9, 62.8), (0.99, 96.28), (1.0, 100.0)];
+        let expected = [
+            (0.0, 1.0),
+            (0.25, 3.0),
+            (0.5, 5.0),
+            (0.9, 62.8),
+            (0.99, 96.28),
+            (1.0, 100.0),
+        ];
         for (q, value) in expected {
             let found = quantile(&values, q).unwrap();
             assert!((found - value).abs() < 1e-9, "q {q}: {found}");

@@ -80,36 +80,71 @@ mod tests {
     use super::*;
 
     fn interval(low: f64, high: f64) -> Interval {
-        Interval { median: f64::midpoint(low, high), low, high, confidence: 0.95 }
+        Interval {
+            median: f64::midpoint(low, high),
+            low,
+            high,
+            confidence: 0.95,
+        }
     }
 
     #[test]
     fn an_interval_outside_the_margin_is_a_difference() {
         let margin = Margin::from_control(Some(interval(0.99, 1.02)));
-        assert_eq!(judge(interval(1.06, 1.10), margin, Better::Lower), Verdict::Thread);
-        assert_eq!(judge(interval(1.06, 1.10), margin, Better::Higher), Verdict::Process);
-        assert_eq!(judge(interval(0.80, 0.90), margin, Better::Lower), Verdict::Process);
-        assert_eq!(judge(interval(0.80, 0.90), margin, Better::Higher), Verdict::Thread);
+        assert_eq!(
+            judge(interval(1.06, 1.10), margin, Better::Lower),
+            Verdict::Thread
+        );
+        assert_eq!(
+            judge(interval(1.06, 1.10), margin, Better::Higher),
+            Verdict::Process
+        );
+        assert_eq!(
+            judge(interval(0.80, 0.90), margin, Better::Lower),
+            Verdict::Process
+        );
+        assert_eq!(
+            judge(interval(0.80, 0.90), margin, Better::Higher),
+            Verdict::Thread
+        );
     }
 
     #[test]
     fn an_interval_that_touches_the_margin_is_none() {
         let margin = Margin::from_control(None);
-        assert_eq!(judge(interval(1.04, 1.30), margin, Better::Lower), Verdict::NoDifferenceSeen);
-        assert_eq!(judge(interval(0.70, 0.96), margin, Better::Lower), Verdict::NoDifferenceSeen);
+        assert_eq!(
+            judge(interval(1.04, 1.30), margin, Better::Lower),
+            Verdict::NoDifferenceSeen
+        );
+        assert_eq!(
+            judge(interval(0.70, 0.96), margin, Better::Lower),
+            Verdict::NoDifferenceSeen
+        );
     }
 
     #[test]
     fn a_wide_difference_in_few_rounds_is_no_verdict() {
-        let few = Interval { confidence: 0.75, ..interval(2.0, 3.0) };
-        assert_eq!(judge(few, Margin::from_control(None), Better::Lower), Verdict::TooFewRounds);
+        let few = Interval {
+            confidence: 0.75,
+            ..interval(2.0, 3.0)
+        };
+        assert_eq!(
+            judge(few, Margin::from_control(None), Better::Lower),
+            Verdict::TooFewRounds
+        );
     }
 
     #[test]
     fn a_noisy_control_widens_the_margin_to_both_sides() {
         let margin = Margin::from_control(Some(interval(0.8, 1.1)));
         assert_eq!(margin.factor(), 1.25);
-        assert_eq!(judge(interval(1.15, 1.24), margin, Better::Lower), Verdict::NoDifferenceSeen);
-        assert_eq!(judge(interval(1.26, 1.40), margin, Better::Lower), Verdict::Thread);
+        assert_eq!(
+            judge(interval(1.15, 1.24), margin, Better::Lower),
+            Verdict::NoDifferenceSeen
+        );
+        assert_eq!(
+            judge(interval(1.26, 1.40), margin, Better::Lower),
+            Verdict::Thread
+        );
     }
 }
