@@ -11,7 +11,7 @@ use cofferdam_guest::abi::Level;
 use crossbeam_channel::Receiver;
 use serde::{Deserialize, Serialize};
 
-use crate::mail::{LogHandler, Mail, Mailbox, PostHandler};
+use crate::mail::{LogHandler, Mail, Mailbox, PostHandler, printable};
 use crate::units::ByteSize;
 
 /// Bytes in; a [`Reply`] out. Cloning is cheap: the input is shared.
@@ -352,7 +352,7 @@ impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let with = |f: &mut fmt::Formatter<'_>, reason: &str| match reason {
             "" => Ok(()),
-            reason => write!(f, ": {}", reason.escape_debug()),
+            reason => write!(f, ": {}", printable(reason)),
         };
         match self {
             Self::Output => f.write_str("done"),
@@ -423,7 +423,7 @@ impl fmt::Display for Death {
                     crate::units::TimeSpan::new(*after)
                 )
             }
-            Self::Panicked(message) => write!(f, "the worker panicked: {}", message.escape_debug()),
+            Self::Panicked(message) => write!(f, "the worker panicked: {}", printable(message)),
             Self::Garbled(why) => write!(f, "the worker broke the protocol: {why}"),
             Self::SpawnFailed(why) => write!(f, "the worker could not be started: {why}"),
         }

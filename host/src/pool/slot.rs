@@ -10,9 +10,9 @@ use crossbeam_channel::{Receiver, never, select};
 use super::flight::{Airborne, Flight, Task, Why};
 use super::health::Counters;
 use super::policy::{Next, StartRecord};
+use super::shared::{Incident, Shared};
 use super::supervisor::Event;
 use super::ticket::Lost;
-use super::{Incident, Shared};
 use crate::job::{Death, Outcome, Reply};
 use crate::worker::{Thrown, Worker, panic_message};
 

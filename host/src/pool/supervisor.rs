@@ -12,9 +12,9 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 
-use super::Shared;
 use super::flight::{Airborne, Flight, GRACE, Sighting, Task, Why};
 use super::health::Counters;
+use super::shared::{Incident, Shared};
 use super::slot::Slot;
 use super::ticket::Lost;
 use crate::job::Death;
@@ -145,7 +145,7 @@ impl Supervisor {
                 let death = Death::Hung {
                     after: timeout.unwrap_or_default() + GRACE,
                 };
-                self.shared.tell(&super::Incident::Died {
+                self.shared.tell(&Incident::Died {
                     worker: &label,
                     death: &death,
                     job: Some(task.job.number()),

@@ -1,11 +1,11 @@
 //! The pool and its supervisor over scripted workers: no wasm, no processes.
 
-use std::sync::Mutex;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::job::Outcome;
+use crate::job::{Death, Limits, Outcome};
 use crate::worker::scripted::{Act, Script};
 
 const MS: fn(u64) -> Duration = Duration::from_millis;

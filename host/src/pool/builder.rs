@@ -1,0 +1,296 @@
+//! How a pool comes to be: what is asked of it, and the making of its threads.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::{Duration, Instant};
+
+use super::Pool;
+use super::health::Counters;
+use super::policy::RestartPolicy;
+use super::shared::{Incident, Listener, NextRound, Shared};
+use super::supervisor::{Place, Supervisor};
+use crate::guest::Guest;
+use crate::job::Limits;
+use crate::options::{Isolation, LinkKind, StartMethod};
+use crate::runtime::{
+    Artifact, Cache, InstancePolicy, Metering, Provenance, RuntimeError, Settings,
+};
+use crate::worker::{self, Maker, Recipe, Wishes};
+
+/// Why a pool could not be built.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// A pool without workers would never do anything.
+    #[error("a pool needs at least one worker")]
+    NoWorkers,
+    /// More workers than any machine has use for.
+    #[error("{asked} workers are more than the {limit} that a pool may have")]
+    TooManyWorkers {
+        /// What was asked for.
+        asked: usize,
+        /// The most that may be asked for.
+        limit: usize,
+    },
+    /// The guest cannot be compiled or loaded.
+    #[error("{guest} cannot be run: {error}")]
+    Guest {
+        /// The guest's name.
+        guest: String,
+        /// What is wrong.
+        #[source]
+        error: RuntimeError,
+    },
+    /// The system has no more threads, or no way to spawn.
+    #[error("the pool's threads cannot be started: {0}")]
+    Threads(std::io::Error),
+    /// This very process is a worker of another pool that went astray.
+    #[error(
+        "this process was spawned as a worker, but its program does not serve: call `cofferdam::serve_if_worker()` first thing in `main`, or name another program with `worker_program`"
+    )]
+    Astray,
+}
+
+/// Collects what a pool is to be.
+#[must_use = "a builder does nothing until `build` is called"]
+pub struct PoolBuilder {
+    guest: Guest,
+    isolation: Isolation,
+    start: StartMethod,
+    link: LinkKind,
+    instance: InstancePolicy,
+    metering: Option<Metering>,
+    workers: usize,
+    queue: Option<usize>,
+    limits: Limits,
+    retries: u32,
+    restart: RestartPolicy,
+    seed: Option<u64>,
+    cache: Cache,
+    worker_program: Option<PathBuf>,
+    listener: Option<Listener>,
+}
+
+/// Past this many workers a typing error is likelier than a wish.
+const MAX_WORKERS: usize = 4096;
+
+impl PoolBuilder {
+    pub(super) fn new(guest: Guest) -> Self {
+        Self {
+            guest,
+            isolation: Isolation::default(),
+            start: StartMethod::default(),
+            link: LinkKind::default(),
+            instance: InstancePolicy::default(),
+            metering: None,
+            workers: 1,
+            queue: None,
+            limits: Limits::default(),
+            retries: 0,
+            restart: RestartPolicy::default(),
+            seed: None,
+            cache: Cache::of_user(),
+            worker_program: None,
+            listener: None,
+        }
+    }
+
+    /// Where the workers live. Default: [`Isolation::Process`].
+    pub fn isolation(mut self, isolation: Isolation) -> Self {
+        self.isolation = isolation;
+        self
+    }
+
+    /// How process workers come to be.
+    pub fn start(mut self, start: StartMethod) -> Self {
+        self.start = start;
+        self
+    }
+
+    /// How process workers are reached.
+    pub fn link(mut self, link: LinkKind) -> Self {
+        self.link = link;
+        self
+    }
+
+    /// Whether a job finds what the job before it left behind. Default: a fresh instance for each.
+    pub fn instance(mut self, instance: InstancePolicy) -> Self {
+        self.instance = instance;
+        self
+    }
+
+    /// Whether guest code carries checks that can interrupt it. Default: in threads, where nothing
+    /// else can stop a runaway; not in processes, which can be killed. An unmetered guest in a
+    /// thread that does not end by itself costs the thread.
+    pub fn metering(mut self, metering: Metering) -> Self {
+        self.metering = Some(metering);
+        self
+    }
+
+    /// How many workers. Default: 1.
+    pub fn workers(mut self, workers: usize) -> Self {
+        self.workers = workers;
+        self
+    }
+
+    /// How many jobs may wait before [`Pool::submit`] does. Default: four for each worker.
+    pub fn queue(mut self, queue: usize) -> Self {
+        self.queue = Some(queue);
+        self
+    }
+
+    /// What each job may use.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// How often a job is run again when its worker dies. Default: never, since a job that was begun
+    /// may have had its effect: with retries, a job runs *at least* once.
+    pub fn retries(mut self, retries: u32) -> Self {
+        self.retries = retries;
+        self
+    }
+
+    /// What to do when workers do not start.
+    pub fn restart(mut self, restart: RestartPolicy) -> Self {
+        self.restart = restart;
+        self
+    }
+
+    /// Makes `random` and `clock` reproducible: the same seed, job number and input give the same
+    /// reply, whatever the isolation. The random bytes are then no secret.
+    pub fn seed(mut self, seed: Option<u64>) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// Where compiled guests are kept. Default: [`Cache::of_user`].
+    pub fn cache(mut self, cache: Cache) -> Self {
+        self.cache = cache;
+        self
+    }
+
+    /// The program that process workers run; it has to call [`crate::serve_if_worker`]. Default:
+    /// the program of this process.
+    pub fn worker_program(mut self, program: impl Into<PathBuf>) -> Self {
+        self.worker_program = Some(program.into());
+        self
+    }
+
+    /// Is told of deaths and failed starts, from the thread where they are noticed.
+    pub fn on_incident(mut self, listener: impl Fn(&Incident<'_>) + Send + Sync + 'static) -> Self {
+        self.listener = Some(Arc::new(listener));
+        self
+    }
+
+    /// Compiles the guest, or finds it in the cache, and starts the workers; it does not wait for
+    /// them.
+    ///
+    /// # Errors
+    /// [`BuildError`] names the setting or the guest that is at fault.
+    pub fn build(self) -> Result<Pool, BuildError> {
+        if worker::astray() {
+            return Err(BuildError::Astray);
+        }
+        let metering = self
+            .metering
+            .unwrap_or_else(|| Metering::usual(self.isolation));
+        let refused = |error| BuildError::Guest {
+            guest: self.guest.name().to_owned(),
+            error,
+        };
+        let settings = Settings::new(&self.limits, metering);
+        let artifact = Artifact::prepare(&self.guest, settings, &self.cache).map_err(refused)?;
+        let prepared = artifact.took();
+        let artifact_bytes = artifact.bytes();
+        let (cached, cache_trouble) = match artifact.provenance() {
+            Provenance::Cached => (true, None),
+            Provenance::Compiled { cache_trouble } => {
+                (false, cache_trouble.as_ref().map(ToString::to_string))
+            }
+        };
+        let wishes = Wishes {
+            isolation: self.isolation,
+            start: self.start,
+            link: self.link,
+            limits: self.limits,
+            instance: self.instance,
+            worker_program: self
+                .worker_program
+                .clone()
+                .unwrap_or_else(Wishes::own_program),
+        };
+        let recipe = Recipe::new(artifact, wishes).map_err(refused)?;
+        let mut pool = self.open(Box::new(recipe))?;
+        pool.prepared = prepared;
+        pool.artifact_bytes = artifact_bytes;
+        pool.cached = cached;
+        pool.cache_trouble = cache_trouble;
+        Ok(pool)
+    }
+
+    /// Starts the threads of a pool whose workers come from `maker`.
+    pub(super) fn open(self, maker: Box<dyn Maker>) -> Result<Pool, BuildError> {
+        if self.workers == 0 {
+            return Err(BuildError::NoWorkers);
+        }
+        if self.workers > MAX_WORKERS {
+            return Err(BuildError::TooManyWorkers {
+                asked: self.workers,
+                limit: MAX_WORKERS,
+            });
+        }
+        let (queue, tasks) =
+            crossbeam_channel::bounded(self.queue.unwrap_or(4 * self.workers).max(1));
+        let (events, heard) = crossbeam_channel::unbounded();
+        let (stop, stopping) = crossbeam_channel::bounded(0);
+        let (closing, draining) = crossbeam_channel::bounded(0);
+        let shared = Arc::new(Shared {
+            maker,
+            limits: self.limits,
+            retries: self.retries,
+            restart: self.restart,
+            listener: self.listener,
+            counters: Counters::default(),
+            open_slots: AtomicUsize::new(self.workers),
+            killed: AtomicBool::new(false),
+            stopping,
+            stop: Mutex::new(Some(stop)),
+            draining,
+            broken: OnceLock::new(),
+            events,
+            next_round: NextRound {
+                origin: Instant::now(),
+                nanos: AtomicU64::new(NextRound::UNKNOWN),
+            },
+            workers: (0..self.workers).map(|_| Mutex::default()).collect(),
+        });
+        let places: Result<Vec<_>, _> = (0..self.workers)
+            .map(|index| Place::open(&shared, &tasks, index, None))
+            .collect();
+        let supervisor = Supervisor {
+            shared: Arc::clone(&shared),
+            queue: tasks,
+            events: heard,
+            places: places.map_err(BuildError::Threads)?,
+        };
+        let supervisor = std::thread::Builder::new()
+            .name("cofferdam-supervisor".to_owned())
+            .spawn(move || supervisor.watch())
+            .map_err(BuildError::Threads)?;
+        Ok(Pool {
+            shared,
+            queue: Some(queue),
+            closing: Some(closing),
+            supervisor: Some(supervisor),
+            submitted: AtomicU64::new(0),
+            seed: self.seed,
+            prepared: Duration::ZERO,
+            artifact_bytes: 0,
+            cached: false,
+            cache_trouble: None,
+        })
+    }
+}
