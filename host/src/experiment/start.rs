@@ -33,7 +33,7 @@ pub(super) static START: Experiment = Experiment {
         },
         Metric {
             name: "first_echo",
-            title: "start of an echo guest",
+            title: "start of @echo",
             unit: Unit::Seconds,
             better: Better::Lower,
             series: "first_echo",

@@ -58,7 +58,7 @@ pub struct Pool {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SubmitError {
-    /// The input is larger than [`Limits::input`].
+    /// The input is larger than [`Limits::input`](crate::Limits::input).
     #[error("the input has {size}, and the limit is {limit}")]
     InputTooLarge {
         /// What the input has.

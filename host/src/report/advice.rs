@@ -132,7 +132,8 @@ fn choice(comparison: &Comparison) -> Option<String> {
         row(comparison, "job_p50")?,
         row(comparison, "jobs_all_cpus")?,
     );
-    let verdicts = [job.verdict?, load.verdict?];
+    let alone = row(comparison, "jobs_one_worker")?;
+    let verdicts = [job.verdict?, alone.verdict?, load.verdict?];
     if verdicts.contains(&Verdict::TooFewRounds) {
         return Some("Too few rounds for advice: give it more time.".to_owned());
     }
