@@ -5,13 +5,11 @@
 //! in which order, and whom it flatters is told in `benches/METHODOLOGY.md`.
 
 mod by_hand;
-mod interval;
 mod pong;
 mod rounds;
 mod subject;
 
 pub use by_hand::{Aside, ByHand, Run};
-pub use interval::{Interval, bootstrap_median, median};
 pub use pong::{CrossbeamPong, SocketPong};
 pub use rounds::{Arm, Round, Rounds, run_rounds};
 pub use subject::{SUBJECTS, Subject, metering_name, pool_for, reply_of};

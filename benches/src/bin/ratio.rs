@@ -11,10 +11,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
+use cofferdam::stats::{Interval, median, median_interval};
 use cofferdam::{Isolation, Job, Metering, Pool};
 use cofferdam_benches::{
-    Arm, Aside, ByHand, Failure, Interval, Round, Rounds, SUBJECTS, Subject, bootstrap_median,
-    median, metering_name, pool_for, reply_of, run_rounds,
+    Arm, Aside, ByHand, Failure, Round, Rounds, SUBJECTS, Subject, metering_name, pool_for,
+    reply_of, run_rounds,
 };
 
 /// Compare cofferdam with wasmtime's own API, job for job
@@ -95,7 +96,7 @@ fn run(args: &Args) -> Result<(), Failure> {
                     subject,
                     metering,
                     span,
-                    interval: bootstrap_median(&rounds.ratios(), args.seed),
+                    interval: median_interval(&rounds.ratios(), args.seed).ok_or("no rounds")?,
                     rounds,
                 };
                 row.print(control)?;
@@ -297,7 +298,9 @@ impl Row {
     }
 
     fn print(&self, control: Option<Interval>) -> std::io::Result<()> {
-        let Interval { median, low, high } = self.interval;
+        let Interval {
+            median, low, high, ..
+        } = self.interval;
         writeln!(
             stdout().lock(),
             "{:<7} {:<9} {:<7} {:<9} {median:>6.3} {:>16} {:>12} {:>12} {:>6}  {}",
@@ -319,7 +322,7 @@ impl Row {
         let jobs = f64::from(2 * self.subject.jobs);
         let rounds = self.rounds.0.iter();
         let times: Vec<f64> = rounds.map(|round| of(round).as_secs_f64() / jobs).collect();
-        format!("{:.2} µs", median(&times) * 1e6)
+        median(&times).map_or_else(|| "-".to_owned(), |time| format!("{:.2} µs", time * 1e6))
     }
 
     fn write(&self, raw: &mut impl Write) -> std::io::Result<()> {
@@ -350,6 +353,7 @@ mod tests {
             median: f64::midpoint(low, high),
             low,
             high,
+            confidence: 0.95,
         }
     }
 
