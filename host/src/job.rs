@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use cofferdam_guest::abi::Level;
@@ -60,18 +61,22 @@ impl Job {
     }
 
     /// Opens the way from the host to the guest: what is sent through the [`Outbox`], the guest
-    /// takes with `recv`, also while the job runs. Dropping it closes the way.
+    /// takes with `recv`, also while the job runs. Dropping it closes the way. A job whose guest has
+    /// taken a message is not run again when its worker dies: the message is gone.
     #[must_use]
     pub fn with_inbox(mut self) -> (Self, Outbox) {
         let (sender, receiver) = crossbeam_channel::bounded(Outbox::CAPACITY);
-        self.mailbox.inbox = Some(Inbox(receiver));
+        self.mailbox.inbox = Some(Inbox {
+            messages: receiver,
+            taken: Arc::default(),
+        });
         (self, Outbox(sender))
     }
 
     /// Gives this job its own time limit in place of the pool's.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = Some(timeout);
+        self.timeout = Some(timeout.min(LONGEST));
         self
     }
 
@@ -91,6 +96,12 @@ impl Job {
     #[must_use]
     pub fn seed(&self) -> Option<u64> {
         self.seed
+    }
+
+    /// Whether a second run would find what the first one found.
+    pub(crate) fn can_be_repeated(&self) -> bool {
+        let inbox = self.mailbox.inbox.as_ref();
+        inbox.is_none_or(|inbox| !inbox.taken.load(Ordering::SeqCst))
     }
 
     pub(crate) fn own_timeout(&self) -> Option<Duration> {
@@ -153,7 +164,11 @@ pub struct Outbox(crossbeam_channel::Sender<Vec<u8>>);
 
 /// The guest's end of a job's inbox.
 #[derive(Clone, Debug)]
-pub(crate) struct Inbox(pub(crate) Receiver<Vec<u8>>);
+pub(crate) struct Inbox {
+    pub(crate) messages: Receiver<Vec<u8>>,
+    /// Whether the guest has taken any: they cannot be given to it a second time.
+    pub(crate) taken: Arc<AtomicBool>,
+}
 
 /// Who posts or logs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -203,6 +218,9 @@ impl Outbox {
         self.0.send(message).map_err(|_| PostError::JobEnded)
     }
 }
+
+/// A century: what is longer means the same, and must not overflow the clock.
+pub(crate) const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
 /// What a job may use. One value serves a whole pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

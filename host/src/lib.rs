@@ -4,7 +4,7 @@
 //! *process* of its own (the sandbox and the operating system are the walls). Everything else is the
 //! same:
 //!
-//! ```
+//! ```standalone_crate
 //! use cofferdam::{Guest, Isolation, Job, Limits, Pool};
 //!
 //! # fn demo() -> Result<(), Box<dyn std::error::Error>> {

@@ -4,6 +4,7 @@
 //! job's own [`Mailbox`]; in the child's half it is a relay that turns each call into frames.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use cofferdam_guest::abi::Level;
@@ -88,12 +89,16 @@ impl Mail for Mailbox {
         if let Some(relay) = &self.relay {
             return relay.recv(wait, interrupt);
         }
-        let Some(Inbox(inbox)) = &self.inbox else {
+        let Some(Inbox {
+            messages: inbox,
+            taken: mark,
+        }) = &self.inbox
+        else {
             return Received::Closed;
         };
         let taken =
             |result: Result<Vec<u8>, RecvError>| result.map_or(Received::Closed, Received::Message);
-        match wait {
+        let received = match wait {
             Wait::Poll => match inbox.try_recv() {
                 Ok(message) => Received::Message(message),
                 Err(TryRecvError::Empty) => Received::TimedOut,
@@ -108,7 +113,11 @@ impl Mail for Mailbox {
                 recv(inbox) -> result => taken(result),
                 recv(interrupt) -> _ => Received::Interrupted,
             },
+        };
+        if let Received::Message(_) = received {
+            mark.store(true, Ordering::SeqCst);
         }
+        received
     }
 
     fn log(&self, level: Level, line: &str) {

@@ -416,9 +416,70 @@ fn no_lines_and_no_files_are_no_jobs() {
     run(["run", "--input-dir", &folder, "@echo"])
         .exits_with(2)
         .says("it holds no files");
-    // Nobody knows beforehand what comes from standard input.
-    let ended = run_with(["run", "--lines", "-", "@echo"], b"").exits_with(0);
-    assert_eq!(ended.text(), "");
+    run_with(["run", "--lines", "-", "@echo"], b"")
+        .exits_with(2)
+        .says("there is no job to run");
+}
+
+#[test]
+fn replies_are_not_written_over_their_inputs() {
+    let files = Files::new();
+    files.with("a.txt", "precious");
+    let folder = files.named(".");
+    run([
+        "run",
+        "--input-dir",
+        &folder,
+        "--output-dir",
+        &folder,
+        "@sha256",
+    ])
+    .exits_with(2)
+    .says("would overwrite the inputs");
+    assert_eq!(fs::read_to_string(files.path("a.txt")).unwrap(), "precious");
+}
+
+#[test]
+fn a_cache_folder_that_holds_other_files_keeps_them() {
+    let files = Files::new();
+    files.with("notes.txt", "mine");
+    let long_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(100_000);
+    let notes = fs::File::open(files.path("notes.txt")).unwrap();
+    notes.set_modified(long_ago).unwrap();
+    let folder = files.named(".");
+    run(["run", "--cache-dir", &folder, "--input", "x", "@echo"]).exits_with(0);
+    assert_eq!(fs::read_to_string(files.path("notes.txt")).unwrap(), "mine");
+}
+
+#[test]
+fn large_replies_and_messages_do_not_tear_each_others_lines() {
+    // Posts twice, and replies with 200 kB: more than any buffer on the way.
+    let chatty = r#"(module
+        (import "cofferdam" "post" (func $post (param i32 i32)))
+        (import "cofferdam" "output_write" (func $write (param i32 i32)))
+        (memory (export "memory") 4) (func (export "cofferdam_abi_1"))
+        (func (export "handle") (result i32)
+            (memory.fill (i32.const 0) (i32.const 97) (i32.const 200000))
+            (call $post (i32.const 0) (i32.const 3000)) (call $post (i32.const 0) (i32.const 3000))
+            (call $write (i32.const 0) (i32.const 200000))
+            i32.const 0))"#;
+    let files = Files::new();
+    let guest = files.with("chatty.wat", chatty);
+    let ended = run([
+        "run",
+        "--isolation",
+        "thread",
+        "--workers",
+        "4",
+        "--repeat",
+        "100",
+        "--format",
+        "json",
+        &guest,
+    ])
+    .exits_with(0);
+    let text = ended.text();
+    assert_eq!(json_lines(text).len(), 300);
 }
 
 #[test]

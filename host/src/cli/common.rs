@@ -14,6 +14,10 @@ pub(crate) fn complain(message: &str) {
     let _ = writeln!(io::stderr(), "cofferdam: {message}");
 }
 
+/// Both would read from it, and one would find it empty.
+pub(crate) const STDIN_TWICE: &str =
+    "standard input is the guest, and cannot be its input too: give one of them as a file";
+
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum IsolationArg {
     /// The wasm sandbox is the only wall

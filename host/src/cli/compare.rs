@@ -7,11 +7,11 @@ use std::time::Instant;
 use cofferdam::experiment::{Budget, Plan, Runner, Subject, serve_trial};
 use cofferdam::machine::Machine;
 use cofferdam::report::{Comparison, ResultFile, analyse, render};
-use cofferdam::{Exit, Guest, GuestSource, Isolation, Pool};
+use cofferdam::{Exit, Guest, GuestSource, Isolation, Pool, TimeSpan};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::Failure;
-use super::common::{CacheArgs, InstanceArg, LimitArgs, complain};
+use super::common::{CacheArgs, InstanceArg, LimitArgs, STDIN_TWICE, complain};
 use super::input::InputArgs;
 use super::signals::signals;
 
@@ -23,7 +23,7 @@ pub(crate) struct Args {
     #[arg(default_value = "@argon2")]
     guest: GuestSource,
 
-    /// At most 15 seconds: a look, with wide intervals
+    /// 15 seconds: a look, with wide intervals (slow jobs take longer)
     #[arg(long, conflicts_with = "rigorous")]
     quick: bool,
     /// Up to 10 minutes: narrow intervals, to be cited
@@ -71,6 +71,9 @@ const MOST_INPUT_BYTES: usize = 64 << 20;
 pub(crate) fn compare(args: &Args) -> Result<Exit, Failure> {
     let guest = Guest::load(&args.guest)?;
     let limits = args.limits.limits()?;
+    if args.guest == GuestSource::Stdin && args.given.wants_stdin() {
+        return Err(Failure::usage(STDIN_TWICE));
+    }
     let inputs = inputs(&args.given, &guest, limits.input)?;
     let file = match &args.export_json {
         None => None,
@@ -81,11 +84,16 @@ pub(crate) fn compare(args: &Args) -> Result<Exit, Failure> {
     };
     // Compiled here, for each isolation: a module that does not compile is told as such, and no trial
     // has to do it again.
+    let mut trouble = None;
     for isolation in [Isolation::Thread, Isolation::Process] {
         let builder = Pool::builder(guest.clone())
             .isolation(isolation)
             .limits(limits);
-        builder.cache(args.cache.cache()).build()?;
+        let pool = builder.cache(args.cache.cache()).build()?;
+        trouble = pool.cache_trouble().map(str::to_owned).or(trouble);
+    }
+    if let Some(trouble) = trouble {
+        complain(&format!("warning: {trouble}"));
     }
     let budget = match (args.quick, args.rigorous) {
         (true, _) => Budget::Quick,
@@ -107,6 +115,7 @@ pub(crate) fn compare(args: &Args) -> Result<Exit, Failure> {
     let bar = bar();
     let started = Instant::now();
     let mut trouble = None;
+    let mut warned = false;
     let collected = Runner::new(&plan, &stop).run(|progress, collected| {
         #[expect(
             clippy::cast_possible_truncation,
@@ -115,6 +124,11 @@ pub(crate) fn compare(args: &Args) -> Result<Exit, Failure> {
         )]
         bar.set_position((progress.done * 1000.0) as u64);
         bar.set_message(progress.what.clone());
+        if let Some(least) = plan.overrun(collected).filter(|_| !warned) {
+            warned = true;
+            let least = TimeSpan::new(least);
+            bar.suspend(|| complain(&format!("jobs of this guest are slow: this takes {least} at the least (Ctrl-C shows what there is)")));
+        }
         if let Some((_, file)) = &file {
             let partial = Comparison {
                 complete: false,
@@ -134,13 +148,13 @@ pub(crate) fn compare(args: &Args) -> Result<Exit, Failure> {
         )
     })?;
     let comparison = analyse(&plan, &collected, &machine, &command, started.elapsed());
+    stdout().write_all(render(&comparison, width()).as_bytes())?;
     if let Some((path, file)) = &file {
         trouble = file.save(&comparison).err();
         if let Some(error) = trouble {
             return Err(anyhow::anyhow!("--export-json {}: {error}", path.display()).into());
         }
     }
-    stdout().write_all(render(&comparison, width()).as_bytes())?;
     if let Some(signal) = collected.interrupted_by() {
         return Ok(Exit::Signal(u8::try_from(signal).unwrap_or(0)));
     }
@@ -194,7 +208,10 @@ fn command() -> String {
                 .chars()
                 .all(|c| c.is_ascii_alphanumeric() || "-_./@=:,+".contains(c))
     };
-    let words = std::env::args().skip(1).map(|word| match plain(&word) {
+    let words = std::env::args_os()
+        .skip(1)
+        .map(|word| word.to_string_lossy().into_owned());
+    let words = words.map(|word| match plain(&word) {
         true => word,
         false => format!("'{}'", word.replace('\'', r"'\''")),
     });

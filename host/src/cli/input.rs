@@ -3,6 +3,7 @@
 //! A thread of its own reads, so that the rest of the program never waits for a slow pipe: replies
 //! are printed and Ctrl-C is heard while standard input is silent.
 
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read, stdin};
 use std::path::{Path, PathBuf};
@@ -38,7 +39,7 @@ pub(crate) struct Item {
     /// How messages name it; empty where there is only one job.
     pub(crate) name: String,
     /// The name of the file that it came from, in a folder.
-    pub(crate) file: Option<String>,
+    pub(crate) file: Option<OsString>,
     /// Its bytes, or why there are none.
     pub(crate) bytes: Result<Vec<u8>, String>,
 }
@@ -287,9 +288,7 @@ fn send_files(
             .and_then(|bytes| {
                 bytes.ok_or_else(|| format!("the file is larger than --max-input {limit}"))
             });
-        let file = path
-            .file_name()
-            .map(|name| name.to_string_lossy().into_owned());
+        let file = path.file_name().map(OsStr::to_owned);
         send(
             items,
             repeat,

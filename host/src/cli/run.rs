@@ -17,7 +17,7 @@ use signal_hook::consts::SIGTERM;
 
 use super::Failure;
 use super::common::{
-    CacheArgs, InstanceArg, IsolationArg, LimitArgs, LinkArg, StartArg, complain, cpus,
+    CacheArgs, InstanceArg, IsolationArg, LimitArgs, LinkArg, STDIN_TWICE, StartArg, complain, cpus,
 };
 use super::input::{InputArgs, Item};
 use super::signals::signals;
@@ -116,9 +116,7 @@ pub(crate) fn run(args: Args) -> Result<Exit, Failure> {
         )));
     }
     if args.guest == GuestSource::Stdin && args.given.wants_stdin() {
-        return Err(Failure::usage(
-            "standard input is the guest, and cannot be its input too: give one of them as a file",
-        ));
+        return Err(Failure::usage(STDIN_TWICE));
     }
     let source = args.given.open(b"", limits.input)?;
     let single = source.is_single() && args.repeat == 1;
@@ -129,6 +127,13 @@ pub(crate) fn run(args: Args) -> Result<Exit, Failure> {
         .count()
         .map(|count| count.saturating_mul(args.repeat));
     let output = Output::open(args.format, args.output_dir.clone(), single)?;
+    if let (Some(input), Some(output)) = (&args.given.input_dir, &args.output_dir)
+        && input.canonicalize()? == output.canonicalize()?
+    {
+        return Err(Failure::usage(
+            "--output-dir is the same folder as --input-dir: the replies would overwrite the inputs",
+        ));
+    }
 
     let pool = Pool::builder(guest)
         .isolation(args.isolation.into())
@@ -164,6 +169,7 @@ pub(crate) fn run(args: Args) -> Result<Exit, Failure> {
         early: BTreeMap::new(),
         failed: 0,
         exit: Exit::Done,
+        broken: false,
     };
     desk.serve(items, single)
 }
@@ -242,6 +248,8 @@ struct Desk {
     early: BTreeMap<u64, Done>,
     failed: u64,
     exit: Exit,
+    /// No worker is left: further jobs would only fail.
+    broken: bool,
 }
 
 impl Desk {
@@ -265,9 +273,17 @@ impl Desk {
             select! {
                 recv(open) -> item => match item {
                     Ok(item) => self.submit(item),
+                    Err(_) if self.submitted == 0 => {
+                        return Err(Failure::usage("the input is empty, so there is no job to run"));
+                    }
                     Err(_) => items = None,
                 },
-                recv(self.ends) -> done => if let Ok(done) = done { self.take(done)? },
+                recv(self.ends) -> done => if let Ok(done) = done {
+                    self.take(done)?;
+                    if self.broken {
+                        items = None;
+                    }
+                },
                 recv(signals) -> signal => {
                     let signal = signal.unwrap_or(SIGTERM);
                     if stopped_by.replace(signal).is_none() {
@@ -289,6 +305,7 @@ impl Desk {
         }
         Ok(match stopped_by {
             Some(signal) => Exit::Signal(u8::try_from(signal).unwrap_or(0)),
+            None if self.broken => Exit::Internal,
             None if single => self.exit,
             None if self.failed > 0 => Exit::JobFailed,
             None => Exit::Done,
@@ -358,6 +375,12 @@ impl Desk {
         let printed = self.output.print(done)?;
         if let Some(why) = why.or(printed) {
             self.failed += 1;
+            let lost = done
+                .result
+                .as_ref()
+                .ok()
+                .and_then(|completion| completion.result.as_ref().err());
+            self.broken |= matches!(lost, Some(Lost::NoWorkers(_)));
             self.exit = if exit == Exit::Done {
                 Exit::JobFailed
             } else {

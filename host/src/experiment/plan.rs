@@ -5,6 +5,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::runner::Collected;
 use super::trial::Effort;
 use crate::guest::Guest;
 use crate::job::Limits;
@@ -83,6 +84,18 @@ impl Plan {
             Budget::Default => (6, 24),
             Budget::Rigorous => (12, 120),
         }
+    }
+
+    /// The least time that this takes, if it is more than was promised: a trial needs a few jobs, and
+    /// a verdict a few rounds, however slow the jobs are.
+    #[must_use]
+    pub fn overrun(&self, collected: &Collected) -> Option<Duration> {
+        let effort = &collected.effort;
+        let alone = effort.latency_jobs + effort.load_jobs + effort.starts + effort.memory_workers;
+        let jobs = u32::try_from(3 * (alone + effort.load_jobs_all / effort.cpus)).ok()?;
+        let rounds = u32::try_from(self.rounds().0).ok()?;
+        let least = Duration::from_secs_f64(collected.job) * jobs * rounds;
+        (least > self.time()).then_some(least)
     }
 
     /// How often each fault is injected.

@@ -11,7 +11,7 @@ use super::policy::RestartPolicy;
 use super::shared::{Incident, Listener, NextRound, Shared};
 use super::supervisor::{Place, Supervisor};
 use crate::guest::Guest;
-use crate::job::Limits;
+use crate::job::{LONGEST, Limits};
 use crate::options::{Isolation, LinkKind, StartMethod};
 use crate::runtime::{
     Artifact, Cache, InstancePolicy, Metering, Provenance, RuntimeError, Settings,
@@ -142,7 +142,8 @@ impl PoolBuilder {
 
     /// What each job may use.
     pub fn limits(mut self, limits: Limits) -> Self {
-        self.limits = limits;
+        let timeout = limits.timeout.map(|timeout| timeout.min(LONGEST));
+        self.limits = Limits { timeout, ..limits };
         self
     }
 

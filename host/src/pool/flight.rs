@@ -53,6 +53,10 @@ pub(super) enum Sighting {
 /// hears at its next loop; what takes longer is host code, or one huge `memory.copy`.
 pub(super) const GRACE: Duration = Duration::from_millis(250);
 
+/// How long a slot may take to come back after its worker's process was killed. Longer than the
+/// kernel takes for anything: what is left is a handler of the host's that blocks.
+const BURIAL: Duration = Duration::from_secs(10);
+
 /// How long until a thread that was asked to end is asked again. A guest that looks at its flag
 /// while another one is being stopped may go on for one more epoch; the next request reaches it.
 const ASK_AGAIN: Duration = Duration::from_millis(10);
@@ -106,13 +110,17 @@ impl Flight {
             return Sighting::Fine(None);
         };
         match airborne.thrown {
-            Some((_, Thrown::Killed { .. }, _)) => Sighting::Fine(None),
-            Some((_, Thrown::Asked, when)) if now >= when + GRACE => {
+            Some((_, Thrown::Killed { .. }, when)) if now < when + BURIAL => {
+                Sighting::Fine(Some(when + BURIAL))
+            }
+            Some((_, thrown, when))
+                if matches!(thrown, Thrown::Killed { .. }) || now >= when + GRACE =>
+            {
                 cell.take().map_or(Sighting::Fine(None), |airborne| {
                     Sighting::Overdue(Box::new(airborne))
                 })
             }
-            Some((_, Thrown::Asked, when)) => {
+            Some((.., when)) => {
                 airborne.switch.throw();
                 Sighting::Fine(Some((now + ASK_AGAIN).min(when + GRACE)))
             }
@@ -238,10 +246,18 @@ mod tests {
         let (flight, _, started) = in_the_air(Some(SECOND), Thrown::Killed { was_stopped: false });
         flight.look(started + SECOND);
         assert!(matches!(
-            flight.look(started + 100 * SECOND),
-            Sighting::Fine(None)
+            flight.look(started + 5 * SECOND),
+            Sighting::Fine(Some(_))
         ));
         assert!(flight.land().is_some());
+    }
+
+    #[test]
+    fn a_slot_that_does_not_come_back_from_a_killed_process_is_given_up() {
+        let (flight, _, started) = in_the_air(Some(SECOND), Thrown::Killed { was_stopped: false });
+        flight.look(started + SECOND);
+        let sighting = flight.look(started + SECOND + BURIAL);
+        assert!(matches!(sighting, Sighting::Overdue(_)));
     }
 
     #[test]

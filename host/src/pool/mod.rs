@@ -66,6 +66,9 @@ pub enum SubmitError {
         /// What it may have.
         limit: ByteSize,
     },
+    /// The pool was stopped.
+    #[error("the pool was stopped")]
+    Stopped,
     /// Every worker failed to start.
     #[error("no worker is left: {0}")]
     NoWorkers(String),
@@ -119,6 +122,9 @@ impl Pool {
         let size = ByteSize::from_bytes(job.input().len() as u64);
         if size > limit {
             return Err(SubmitError::InputTooLarge { size, limit });
+        }
+        if self.shared.killed.load(Ordering::SeqCst) {
+            return Err(SubmitError::Stopped);
         }
         if let Some(why) = self.shared.broken.get() {
             return Err(SubmitError::NoWorkers(why.clone()));

@@ -1,5 +1,6 @@
 //! What the threads of a pool have in common.
 
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -107,7 +108,8 @@ impl Shared {
 
     pub(super) fn tell(&self, incident: &Incident<'_>) {
         if let Some(listener) = &self.listener {
-            listener(incident);
+            // A listener that panics harms nobody but itself.
+            let _ = panic::catch_unwind(AssertUnwindSafe(|| listener(incident)));
         }
     }
 
@@ -135,7 +137,8 @@ impl Shared {
         started: Instant,
         death: Death,
     ) -> Option<Task> {
-        if task.attempts <= self.retries && !self.killed.load(Ordering::SeqCst) {
+        let again = task.attempts <= self.retries && task.job.can_be_repeated();
+        if again && !self.killed.load(Ordering::SeqCst) {
             Counters::add(&self.counters.retried);
             return Some(task);
         }

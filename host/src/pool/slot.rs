@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, never, select};
+use crossbeam_channel::{Receiver, Sender, never, select};
 
 use super::flight::{Airborne, Flight, Task, Why};
 use super::health::Counters;
@@ -32,6 +32,17 @@ const MAX_MISSED: u32 = 3;
 /// How often a slot in its pause looks whether others have emptied the queue of a closed pool.
 const GLANCE: Duration = Duration::from_millis(10);
 
+/// Tells the supervisor that a slot's thread ends, however it ends: it would wait for ever.
+struct Farewell(Option<Sender<Event>>);
+
+impl Drop for Farewell {
+    fn drop(&mut self) {
+        if let Some(events) = &self.0 {
+            let _ = events.send(Event::SlotEnded);
+        }
+    }
+}
+
 /// What a slot thread is told while it waits.
 enum Told {
     Task(Task),
@@ -52,6 +63,7 @@ enum After {
 impl Slot {
     /// Serves until the queue is closed, the pool is stopped, or the thread was given up.
     pub(super) fn serve(self, carried: Option<Task>) {
+        let mut farewell = Farewell(Some(self.shared.events.clone()));
         let mut carried = carried;
         let mut record = StartRecord::new(self.shared.restart);
         'worker: while let Some(mut worker) = self.start(&mut record, &mut carried) {
@@ -82,14 +94,16 @@ impl Slot {
                         continue 'worker;
                     }
                     // The flight belongs to the supervisor, and so does the slot's place.
-                    After::Abandoned => return,
+                    After::Abandoned => {
+                        farewell.0 = None;
+                        return;
+                    }
                 }
             }
         }
         if let Some(task) = carried {
             self.shared.cancel(task);
         }
-        let _ = self.shared.events.send(Event::SlotEnded);
     }
 
     /// Starts a worker; `None` when the slot is to end.

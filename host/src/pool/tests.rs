@@ -466,3 +466,50 @@ fn incidents_name_the_worker_and_the_job() {
         "{told:?}"
     );
 }
+
+#[test]
+fn a_callback_that_panics_ends_neither_its_worker_nor_the_pool() {
+    let script = Script::new([("die", Act::DieTimes(1, Death::Exited(3)))]);
+    let builder = builder().on_incident(|_| panic!("a listener's own fault"));
+    let pool = open(builder, &script);
+    let done = |_| panic!("a callback's own fault");
+    pool.submit_with(Job::new("die"), done).unwrap();
+    assert_eq!(
+        output(pool.submit(Job::new("next")).unwrap().wait()),
+        b"next"
+    );
+    assert_eq!(pool.drain().answered, 2);
+}
+
+#[test]
+fn a_time_limit_past_all_clocks_is_as_good_as_none() {
+    let pool = open(
+        builder().limits(with_timeout(Some(Duration::MAX))),
+        &Script::new([]),
+    );
+    let ticket = pool.submit(Job::new("own").timeout(Duration::MAX)).unwrap();
+    assert_eq!(output(ticket.wait_for(Duration::MAX).unwrap()), b"own");
+}
+
+#[test]
+fn a_job_whose_guest_took_a_message_is_not_run_again() {
+    let script = Script::new([("die", Act::TakeMailAndDie)]);
+    let pool = open(builder().retries(3), &script);
+    let (job, outbox) = Job::new("die").with_inbox();
+    outbox.post("once").unwrap();
+    let completion = pool.submit(job).unwrap().wait();
+    assert_eq!(
+        (completion.attempts, completion.result),
+        (1, Err(Lost::Worker(Death::Exited(3))))
+    );
+}
+
+#[test]
+fn a_stopped_pool_takes_no_more_jobs() {
+    let pool = open(builder(), &Script::new([]));
+    pool.stopper().stop();
+    assert!(matches!(
+        pool.submit(Job::new("")),
+        Err(SubmitError::Stopped)
+    ));
+}

@@ -3,10 +3,11 @@
 //! A [`Promise`] travels with the job and is consumed when it is kept. One that is dropped unkept,
 //! by whatever mishap, keeps itself with [`Lost::Cancelled`]: a ticket always resolves.
 
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::job::{Death, Reply};
+use crate::job::{Death, LONGEST, Reply};
 
 /// How a job's stay in the pool ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,7 +76,7 @@ impl Ticket {
     /// # Errors
     /// The ticket itself, if the job has not ended by then.
     pub fn wait_for(self, patience: Duration) -> Result<Completion, Self> {
-        let until = Instant::now() + patience;
+        let until = Instant::now() + patience.min(LONGEST);
         let mut answer = self.0.answer.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             if let Some(completion) = answer.take() {
@@ -133,7 +134,10 @@ impl Promise {
                 *desk.answer.lock().unwrap_or_else(PoisonError::into_inner) = Some(completion);
                 desk.ready.notify_one();
             }
-            Some(To::Call(call)) => call(completion),
+            // It is told; what it makes of that is its own affair, and must not end our thread.
+            Some(To::Call(call)) => {
+                drop(panic::catch_unwind(AssertUnwindSafe(|| call(completion))));
+            }
         }
     }
 }

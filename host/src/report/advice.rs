@@ -1,10 +1,11 @@
 //! What follows from the numbers, in two or three sentences. Never a universal winner.
 
 use super::result::{Comparison, ContainmentRow, Row};
+use super::terminal::show;
 use crate::experiment::{Arm, Containment, Fault};
 use crate::options::Isolation;
 use crate::stats::Verdict;
-use crate::units::{ByteSize, seconds, three_digits};
+use crate::units::{seconds, three_digits};
 
 /// The sentences for this comparison.
 pub(super) fn sentences(comparison: &Comparison) -> Vec<String> {
@@ -107,7 +108,7 @@ fn saving(comparison: &Comparison) -> Option<String> {
     let thread = match thread.observed {
         Containment::HostDied => {
             format!(
-                "a thread worker that was killed took down the host with all {} jobs",
+                "a kill that reached a thread worker took down the host with all {} jobs",
                 thread.bystanders
             )
         }
@@ -126,40 +127,60 @@ fn saving(comparison: &Comparison) -> Option<String> {
     Some(format!("What it saves: {thread}; {process}."))
 }
 
-/// What to deploy.
+/// What to deploy. Each cost is named only if its own row shows it.
 fn choice(comparison: &Comparison) -> Option<String> {
-    let (job, load) = (
-        row(comparison, "job_p50")?,
-        row(comparison, "jobs_all_cpus")?,
-    );
-    let alone = row(comparison, "jobs_one_worker")?;
-    let verdicts = [job.verdict?, alone.verdict?, load.verdict?];
-    if verdicts.contains(&Verdict::TooFewRounds) {
-        return Some("Too few rounds for advice: give it more time.".to_owned());
+    let work = [
+        ("job_p50", "the time of a job"),
+        ("jobs_one_worker", "jobs a second on one worker"),
+        ("jobs_all_cpus", "jobs a second on all CPUs"),
+    ];
+    let mut dearer = Vec::new();
+    for (metric, what) in work {
+        let row = row(comparison, metric)?;
+        match row.verdict? {
+            Verdict::TooFewRounds => {
+                return Some("Too few rounds for advice: give it more time.".to_owned());
+            }
+            Verdict::Thread => {
+                let show = |arm| Some(show(value(row, arm)?, row.unit));
+                let (process, thread) = (show(Arm::Process)?, show(Arm::Thread)?);
+                dearer.push(format!("{what} ({process} against {thread})"));
+            }
+            Verdict::Process | Verdict::NoDifferenceSeen => {}
+        }
     }
-    if !verdicts.contains(&Verdict::Thread) {
-        let memory = row(comparison, "pss_per_worker").and_then(|row| value(row, Arm::Process));
-        let memory = memory.map_or(String::new(), |bytes| {
-            #[expect(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                reason = "a size in bytes"
-            )]
-            let size = ByteSize::from_bytes(bytes as u64);
-            format!(" (and {size} of memory for each worker)")
-        });
+    if !dearer.is_empty() {
         return Some(format!(
-            "For this guest the second wall costs a later start{memory}, but no time for each job that could be \
-             seen here: take processes, unless you start workers all the time."
+            "The way to another process shows in {}: take threads where you trust the guest, processes where \
+             a crash or an escape must not reach the others.",
+            list(&dearer)
         ));
     }
-    let (thread, process) = (value(job, Arm::Thread)?, value(job, Arm::Process)?);
-    Some(format!(
-        "Jobs of this guest are short enough that the way to another process shows ({} against {}): take threads \
-         where you trust the guest, processes where a crash or an escape must not reach the others.",
-        seconds(process),
-        seconds(thread)
-    ))
+    let costs = |metric| row(comparison, metric).filter(|row| row.verdict == Some(Verdict::Thread));
+    let later = costs("first_echo").map(|_| "a later start".to_owned());
+    let larger = costs("pss_per_worker").and_then(|row| {
+        let more = value(row, Arm::Process)? - value(row, Arm::Thread)?;
+        Some(format!(
+            "{} more memory for each worker",
+            show(more, row.unit)
+        ))
+    });
+    let starts = later.is_some();
+    let price: Vec<String> = later.into_iter().chain(larger).collect();
+    Some(match price.as_slice() {
+        [] => "For this guest no cost of the second wall could be seen here: take processes."
+            .to_owned(),
+        price => format!(
+            "For this guest the second wall costs {}, but no time for each job that could be seen here: take \
+             processes{}.",
+            list(price),
+            if starts {
+                ", unless you start workers all the time"
+            } else {
+                ""
+            }
+        ),
+    })
 }
 
 /// What to do about a machine that is too noisy.

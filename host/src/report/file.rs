@@ -25,9 +25,13 @@ impl ResultFile {
                 "it is a folder",
             ));
         }
-        let file = Self {
-            path: path.to_owned(),
-        };
+        // A link keeps pointing where it points: what is replaced is the file behind it.
+        let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        let file = Self { path };
+        if file.is_special() {
+            File::options().write(true).open(&file.path)?;
+            return Ok(file);
+        }
         let probe = file.temporary();
         File::create(&probe)?;
         fs::remove_file(probe)?;
@@ -39,11 +43,24 @@ impl ResultFile {
     /// # Errors
     /// What the system says; the file then still holds the result before.
     pub fn save(&self, comparison: &Comparison) -> io::Result<()> {
+        if self.is_special() {
+            // A device or a pipe is not replaced; it gets the last result only, when it is whole.
+            if !comparison.complete {
+                return Ok(());
+            }
+            let mut file = File::options().write(true).open(&self.path)?;
+            serde_json::to_writer(&mut file, comparison)?;
+            return file.write_all(b"\n");
+        }
         let temporary = self.temporary();
         let mut file = File::create(&temporary)?;
         serde_json::to_writer(io::BufWriter::new(&file), comparison)?;
         file.write_all(b"\n")?;
         fs::rename(temporary, &self.path)
+    }
+
+    fn is_special(&self) -> bool {
+        fs::metadata(&self.path).is_ok_and(|metadata| !metadata.is_file())
     }
 
     fn temporary(&self) -> PathBuf {

@@ -127,7 +127,8 @@ fn numbers(text: &mut String, comparison: &Comparison, width: u16) {
     text.push('\n');
 }
 
-fn show(value: f64, unit: Unit) -> String {
+/// A value with its unit.
+pub(super) fn show(value: f64, unit: Unit) -> String {
     match unit {
         Unit::Seconds => seconds(value),
         Unit::JobsPerSecond => format!("{} /s", three_digits(value)),
@@ -170,8 +171,11 @@ fn faults(text: &mut String, comparison: &Comparison, width: u16) {
             cell(crate::options::Isolation::Process),
         ]);
     }
-    let _ = writeln!(text, "{}\n", table.trim_fmt());
+    let _ = writeln!(text, "{}\n{SIGNALS}\n", table.trim_fmt());
 }
+
+/// What the table must not be taken for.
+const SIGNALS: &str = "A thread has no signals of its own: what kills it, kills its process.";
 
 fn fate(row: &ContainmentRow) -> String {
     let lost = match row.observed {

@@ -195,27 +195,59 @@ fn check_owner(folder: &Path) -> Result<(), CacheError> {
     })
 }
 
+/// What one of our own files is, told by its name.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    /// Compiled code: digest, fingerprint, `.cwasm`.
+    Entry,
+    /// The same, still being written: `.tmp-PID-RANDOM`.
+    Temporary,
+}
+
+impl Kind {
+    fn of(name: &str) -> Option<Self> {
+        let (stem, extension) = name.split_once('.')?;
+        let (digest, fingerprint) = stem.split_once('-')?;
+        let hex = |text: &str, length| {
+            text.len() == length && text.bytes().all(|b| b.is_ascii_hexdigit())
+        };
+        if !hex(digest, 64) || !hex(fingerprint, 16) {
+            return None;
+        }
+        match extension {
+            "cwasm" => Some(Self::Entry),
+            other if other.starts_with("tmp-") => Some(Self::Temporary),
+            _ => None,
+        }
+    }
+}
+
 /// Removes the entries that were used longest ago until the rest fits `max_bytes`, and what writers
 /// left behind that were killed.
 fn prune(folder: &Path, max_bytes: u64) -> io::Result<()> {
     let mut entries = Vec::new();
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
+        let name = entry.file_name();
+        // The folder may be the user's own: what we did not name, we neither count nor touch.
+        let Some(kind) = name.to_str().and_then(Kind::of) else {
+            continue;
+        };
         // Another process may remove it meanwhile.
         if let Ok(metadata) = entry.metadata() {
-            entries.push((metadata.modified()?, metadata.len(), entry.path()));
+            entries.push((metadata.modified()?, metadata.len(), entry.path(), kind));
         }
     }
     entries.sort_unstable_by(|a, b| b.cmp(a));
     let mut kept = 0;
-    for (modified, bytes, path) in entries {
-        let is_entry = path
-            .extension()
-            .is_some_and(|extension| extension == "cwasm");
-        // A writer takes seconds; an hour later its temporary file is nobody's.
-        let orphan = !is_entry && modified.elapsed().is_ok_and(|age| age.as_secs() > 3600);
+    for (modified, bytes, path, kind) in entries {
         kept += bytes;
-        if orphan || (is_entry && kept > max_bytes) {
+        let superfluous = match kind {
+            Kind::Entry => kept > max_bytes,
+            // A writer takes seconds; an hour later its temporary file is nobody's.
+            Kind::Temporary => modified.elapsed().is_ok_and(|age| age.as_secs() > 3600),
+        };
+        if superfluous {
             let _ = fs::remove_file(path);
         }
     }
@@ -309,17 +341,39 @@ mod tests {
         assert!(error.to_string().contains("file/cache"), "{error}");
     }
 
+    fn of_age(folder: &Path, age: u64) -> PathBuf {
+        folder.join(format!("{age:064x}-{age:016x}.cwasm"))
+    }
+
+    #[test]
+    fn files_that_are_not_ours_are_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let long_ago = SystemTime::now() - std::time::Duration::from_secs(1_000_000);
+        let names = ["notes.txt", "mine.cwasm", "a-b.tmp-1"];
+        for name in names {
+            let path = folder.path().join(name);
+            fs::write(&path, [0; 100]).unwrap();
+            File::open(&path).unwrap().set_modified(long_ago).unwrap();
+        }
+        let orphan = of_age(folder.path(), 1).with_extension("tmp-12-ab");
+        fs::write(&orphan, [0; 100]).unwrap();
+        File::open(&orphan).unwrap().set_modified(long_ago).unwrap();
+        prune(folder.path(), 0).unwrap();
+        assert!(names.iter().all(|name| folder.path().join(name).exists()));
+        assert!(!orphan.exists(), "what a killed writer left behind goes");
+    }
+
     #[test]
     fn the_entries_used_longest_ago_make_room() {
         let folder = tempfile::tempdir().unwrap();
         for age in 0..4u64 {
-            let path = folder.path().join(format!("{age}.cwasm"));
+            let path = of_age(folder.path(), age);
             fs::write(&path, [0; 100]).unwrap();
             let modified = SystemTime::now() - std::time::Duration::from_secs(60 * age);
             File::open(&path).unwrap().set_modified(modified).unwrap();
         }
         prune(folder.path(), 250).unwrap();
-        let left = |age: u64| folder.path().join(format!("{age}.cwasm")).exists();
+        let left = |age: u64| of_age(folder.path(), age).exists();
         assert_eq!([0, 1, 2, 3].map(left), [true, true, false, false]);
     }
 }

@@ -20,6 +20,9 @@ use crate::sys::child::{self, Exit};
 /// Bytes that are read from one process before the others get their turn.
 const GULP: usize = 64 << 10;
 
+/// As many gulps as the largest pipe holds that an ordinary user may make (1 MiB, `pipe(7)`).
+const LAST_GULPS: usize = 16;
+
 /// A child process, seen by whoever works with it.
 pub(super) struct Child {
     pid: u32,
@@ -166,11 +169,18 @@ fn look_after(orders: &Receiver<Order>, bell: &OwnedFd) {
 }
 
 fn start(mut command: Command, chatter: io::PipeReader) -> io::Result<Ward> {
-    let spawned = command.spawn()?;
+    let mut spawned = command.spawn()?;
     // The child holds its own copies of the pipe's end; ours must go, or the pipe never ends.
     drop(command);
     let pid = spawned.id();
-    let pidfd = child::open(pid)?;
+    let pidfd = match child::open(pid) {
+        Ok(pidfd) => pidfd,
+        Err(error) => {
+            // Without a pidfd nobody could look after it.
+            let _ = spawned.kill().and_then(|()| spawned.wait());
+            return Err(error);
+        }
+    };
     let (heart, vitals) = crossbeam_channel::bounded(0);
     let child = Arc::new(Child {
         pid,
@@ -203,7 +213,12 @@ impl Ward {
             .and_then(|_| child::reap(&self.child.pidfd).transpose());
         if let Some(exit) = exit {
             // What it wrote last is in the pipe by now.
-            while self.listen(buffer) == Heard::Something {}
+            // More than a pipe holds comes from somebody else who writes to it.
+            for _ in 0..LAST_GULPS {
+                if self.listen(buffer) != Heard::Something {
+                    break;
+                }
+            }
             // A child that cannot be waited for is as gone as one that was.
             *lock(&self.child.exit) = Some(exit.unwrap_or(Exit::Code(-1)));
             self.child.ended.notify_all();

@@ -10,6 +10,7 @@ use crossbeam_channel::{Receiver, Sender};
 
 use super::{Kill, KillSwitch, Maker, Thrown, Worker};
 use crate::job::{Death, Job, Outcome, Phases, Reply};
+use crate::mail::Wait;
 
 /// What happens to a job, looked up by the job's input.
 #[derive(Clone, Debug)]
@@ -26,6 +27,8 @@ pub(crate) enum Act {
     BlockStubbornly,
     /// Panic.
     Panic,
+    /// Take a message that the host posted, and die.
+    TakeMailAndDie,
     /// Turn out to have died before the job came, so often; then echo.
     MissTimes(usize),
 }
@@ -159,6 +162,10 @@ impl Worker for Scripted {
                 Ok(Self::echo(job))
             }
             Some(Act::Panic) => panic!("the script says so"),
+            Some(Act::TakeMailAndDie) => {
+                job.mail().recv(Wait::Forever, &self.heard);
+                Err(Death::Exited(3))
+            }
         }
     }
 

@@ -1,5 +1,6 @@
 //! Replies, messages and log lines, as text or as JSON lines.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io::{self, BufWriter, IsTerminal, Stdout, Write, stdout};
 use std::path::PathBuf;
@@ -23,7 +24,7 @@ pub(super) struct Done {
     /// Its place in the input, from 0.
     pub(super) place: u64,
     pub(super) name: String,
-    pub(super) file: Option<String>,
+    pub(super) file: Option<OsString>,
     /// `Err` if it never became a job.
     pub(super) result: Result<Completion, String>,
 }
@@ -99,8 +100,11 @@ impl Output {
         }
         match self.format {
             Format::Json => {
-                serde_json::to_writer(&mut self.stdout, &object(done)).map_err(io::Error::from)?;
-                self.stdout.write_all(b"\n")?;
+                // Past the buffer, in one piece: workers write events between the replies, and the
+                // lock that keeps lines whole is that of stdout.
+                let mut line = serde_json::to_vec(&object(done)).map_err(io::Error::from)?;
+                line.push(b'\n');
+                stdout().lock().write_all(&line)?;
             }
             Format::Text if self.folder.is_some() => {}
             Format::Text => {
@@ -133,7 +137,7 @@ fn say(from: &Sender<'_>, place: u64, event: &Value) {
     let mut event = event.clone();
     event["job"] = json!(place);
     event["worker"] = json!(from.worker);
-    let _ = writeln!(stdout().lock(), "{event}");
+    let _ = stdout().lock().write_all(format!("{event}\n").as_bytes());
 }
 
 /// Text where the bytes are text, else base64.
