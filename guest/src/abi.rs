@@ -44,9 +44,23 @@ pub mod import {
     pub const RANDOM: &str = "random";
     /// `clock() -> i64`
     pub const CLOCK: &str = "clock";
+    /// `region_len() -> i64`
+    pub const REGION_LEN: &str = "region_len";
+    /// `region_read(dst: i32, offset: i64, len: i32)`
+    pub const REGION_READ: &str = "region_read";
+    /// `region_write(src: i32, offset: i64, len: i32)`
+    pub const REGION_WRITE: &str = "region_write";
+    /// `region_load(offset: i64) -> i64`
+    pub const REGION_LOAD: &str = "region_load";
+    /// `region_store(offset: i64, value: i64)`
+    pub const REGION_STORE: &str = "region_store";
+    /// `region_add(offset: i64, value: i64) -> i64`
+    pub const REGION_ADD: &str = "region_add";
+    /// `region_compare_exchange(offset: i64, expected: i64, new: i64) -> i64`
+    pub const REGION_COMPARE_EXCHANGE: &str = "region_compare_exchange";
 
     /// All of them.
-    pub const ALL: [&str; 9] = [
+    pub const ALL: [&str; 16] = [
         INPUT_LEN,
         INPUT_READ,
         OUTPUT_WRITE,
@@ -56,6 +70,13 @@ pub mod import {
         LOG,
         RANDOM,
         CLOCK,
+        REGION_LEN,
+        REGION_READ,
+        REGION_WRITE,
+        REGION_LOAD,
+        REGION_STORE,
+        REGION_ADD,
+        REGION_COMPARE_EXCHANGE,
     ];
 }
 
@@ -64,6 +85,9 @@ pub const RECV_NONE: i32 = -1;
 
 /// `recv`: no message will come any more.
 pub const RECV_CLOSED: i32 = -2;
+
+/// `region_len`: the job has no region.
+pub const NO_REGION: i64 = -1;
 
 /// The most bytes of a reason that the host keeps: enough for a message and a location, too few to flood a terminal.
 pub const MAX_REASON: usize = 4096;

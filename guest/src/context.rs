@@ -2,6 +2,7 @@
 
 use crate::abi::{self, Level};
 use crate::imports;
+use crate::region::Region;
 use crate::text::Text;
 use core::fmt;
 use core::mem::MaybeUninit;
@@ -142,6 +143,12 @@ impl Context {
     #[must_use]
     pub fn clock(self) -> Duration {
         Duration::from_nanos(imports::clock().cast_unsigned())
+    }
+
+    /// The memory that the host shares between its workers, if there is any.
+    #[must_use]
+    pub fn region(self) -> Option<Region> {
+        Region::of_this_job()
     }
 }
 

@@ -20,6 +20,13 @@ mod raw {
         pub(super) fn log(level: i32, src: *const u8, len: u32);
         pub(super) fn random(dst: *mut MaybeUninit<u8>, len: u32);
         pub(super) safe fn clock() -> i64;
+        pub(super) safe fn region_len() -> i64;
+        pub(super) fn region_read(dst: *mut MaybeUninit<u8>, offset: u64, len: u32);
+        pub(super) fn region_write(src: *const u8, offset: u64, len: u32);
+        pub(super) safe fn region_load(offset: u64) -> i64;
+        pub(super) safe fn region_store(offset: u64, value: i64);
+        pub(super) safe fn region_add(offset: u64, value: i64) -> i64;
+        pub(super) safe fn region_compare_exchange(offset: u64, expected: i64, new: i64) -> i64;
     }
     use core::mem::MaybeUninit;
 }
@@ -75,6 +82,30 @@ mod raw {
     pub(super) fn clock() -> i64 {
         host::clock()
     }
+    pub(super) fn region_len() -> i64 {
+        host::region_len()
+    }
+    pub(super) unsafe fn region_read(dst: *mut MaybeUninit<u8>, offset: u64, len: u32) {
+        // SAFETY: required of the caller.
+        host::region_read(unsafe { target(dst, len) }, offset);
+    }
+    pub(super) unsafe fn region_write(src: *const u8, offset: u64, len: u32) {
+        // SAFETY: required of the caller.
+        host::region_write(unsafe { source(src, len) }, offset);
+    }
+    pub(super) fn region_load(offset: u64) -> i64 {
+        host::region_load(offset)
+    }
+    pub(super) fn region_store(offset: u64, value: i64) {
+        host::region_change(offset, |_| value);
+    }
+    pub(super) fn region_add(offset: u64, value: i64) -> i64 {
+        host::region_change(offset, |before| before.wrapping_add(value))
+    }
+    pub(super) fn region_compare_exchange(offset: u64, expected: i64, new: i64) -> i64 {
+        let exchange = |before| if before == expected { new } else { before };
+        host::region_change(offset, exchange)
+    }
 }
 
 /// Natively and without `std` there is no host at all: the crate compiles, and a call says what is missing.
@@ -113,6 +144,27 @@ mod raw {
         no_host()
     }
     pub(super) fn clock() -> i64 {
+        no_host()
+    }
+    pub(super) fn region_len() -> i64 {
+        no_host()
+    }
+    pub(super) unsafe fn region_read(_: *mut MaybeUninit<u8>, _: u64, _: u32) {
+        no_host()
+    }
+    pub(super) unsafe fn region_write(_: *const u8, _: u64, _: u32) {
+        no_host()
+    }
+    pub(super) fn region_load(_: u64) -> i64 {
+        no_host()
+    }
+    pub(super) fn region_store(_: u64, _: i64) {
+        no_host()
+    }
+    pub(super) fn region_add(_: u64, _: i64) -> i64 {
+        no_host()
+    }
+    pub(super) fn region_compare_exchange(_: u64, _: i64, _: i64) -> i64 {
         no_host()
     }
 }
@@ -187,6 +239,46 @@ pub unsafe fn fill_random_raw(dst: *mut u8, len: usize) {
 /// Nanoseconds from an arbitrary origin.
 pub(crate) fn clock() -> i64 {
     raw::clock()
+}
+
+/// Bytes of the region, or [`crate::abi::NO_REGION`].
+pub(crate) fn region_len() -> i64 {
+    raw::region_len()
+}
+
+/// Fills initialised bytes from the region.
+pub(crate) fn region_read(offset: u64, buffer: &mut [u8]) {
+    let len = len32(buffer.len());
+    // SAFETY: the host only writes initialised bytes.
+    let dst = unsafe { as_uninit(buffer) }.as_mut_ptr();
+    // SAFETY: the range is exactly `buffer`, which is borrowed mutably.
+    unsafe { raw::region_read(dst, offset, len) }
+}
+
+/// Writes to the region.
+pub(crate) fn region_write(offset: u64, bytes: &[u8]) {
+    // SAFETY: the range is exactly `bytes`.
+    unsafe { raw::region_write(bytes.as_ptr(), offset, len32(bytes.len())) }
+}
+
+/// One word of the region.
+pub(crate) fn region_load(offset: u64) -> i64 {
+    raw::region_load(offset)
+}
+
+/// Sets one word of the region.
+pub(crate) fn region_store(offset: u64, value: i64) {
+    raw::region_store(offset, value);
+}
+
+/// Adds to one word of the region.
+pub(crate) fn region_add(offset: u64, value: i64) -> i64 {
+    raw::region_add(offset, value)
+}
+
+/// Sets one word of the region, if it is as expected.
+pub(crate) fn region_compare_exchange(offset: u64, expected: i64, new: i64) -> i64 {
+    raw::region_compare_exchange(offset, expected, new)
 }
 
 /// Bytes that are initialised, as a buffer for the functions above.

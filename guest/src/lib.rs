@@ -1,7 +1,7 @@
 //! The SDK for authors of cofferdam guests.
 //!
 //! A guest is a WebAssembly module that takes one job at a time: bytes in, bytes out, and messages on the way. The
-//! interface between it and the host (`INTERFACE.md`) is nine imports over raw memory; this crate makes safe Rust of
+//! interface between it and the host (`INTERFACE.md`) is a handful of imports over raw memory; this crate makes safe Rust of
 //! them. One macro makes a guest:
 // The example needs the stand-in host.
 #![cfg_attr(feature = "std", doc = "```")]
@@ -24,7 +24,8 @@
 //! ```
 //!
 //! - [`handler!`]: the whole input in, the whole reply out. [`entry!`]: for guests that stream, or have no allocator.
-//! - [`Context`]: messages, log, random bytes, the clock. [`Refusal`]: an error with a code.
+//! - [`Context`]: messages, log, random bytes, the clock. [`Region`]: memory that workers share. [`Refusal`]: an error
+//!   with a code.
 //! - [`getrandom_backend!`] and [`fill_random`]: random bytes for crates that want them on their own.
 //! - [`testing`]: the stand-in host. [`abi`]: the names and numbers of the interface, which the host uses, too.
 //!
@@ -44,6 +45,7 @@ pub mod abi;
 mod context;
 mod entry;
 mod imports;
+mod region;
 #[cfg(feature = "alloc")]
 mod reply;
 #[cfg(all(feature = "std", not(target_family = "wasm")))]
@@ -54,6 +56,7 @@ pub use abi::Level;
 #[cfg(feature = "alloc")]
 pub use context::Received;
 pub use context::{Context, ReceivedInto, Wait, fill_random};
+pub use region::Region;
 #[cfg(feature = "alloc")]
 pub use reply::{Refusal, Reply};
 

@@ -28,6 +28,20 @@ pub struct Job {
     input: Vec<u8>,
     inbox: VecDeque<Vec<u8>>,
     stays_open: bool,
+    region: Option<Region>,
+}
+
+/// What stands in for memory that others see.
+#[derive(Debug, Clone)]
+struct Region {
+    bytes: Vec<u8>,
+    access: Access,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Access {
+    ReadOnly,
+    ReadWrite,
 }
 
 /// How a job went.
@@ -43,6 +57,8 @@ pub struct Ending {
     pub posted: Vec<Vec<u8>>,
     /// The lines of the log.
     pub log: Vec<(Level, String)>,
+    /// The region as the job left it, if it was given one.
+    pub region: Option<Vec<u8>>,
 }
 
 impl Job {
@@ -69,6 +85,24 @@ impl Job {
         self
     }
 
+    /// The same with a region of this content, which the guest may write to.
+    #[must_use]
+    pub fn with_region(self, content: impl Into<Vec<u8>>) -> Self {
+        self.sharing(content.into(), Access::ReadWrite)
+    }
+
+    /// The same with a region of this content, which the guest may only read.
+    #[must_use]
+    pub fn with_read_only_region(self, content: impl Into<Vec<u8>>) -> Self {
+        self.sharing(content.into(), Access::ReadOnly)
+    }
+
+    fn sharing(mut self, bytes: Vec<u8>, access: Access) -> Self {
+        assert!(!bytes.is_empty(), "a region has at least one byte");
+        self.region = Some(Region { bytes, access });
+        self
+    }
+
     /// Runs a handler, as [`handler!`](crate::handler) would.
     pub fn run<R: Reply>(self, handler: impl FnOnce(&Context, &[u8]) -> R) -> Ending {
         self.run_entry(|context| handler(context, &context.input()).hand_in(context))
@@ -87,9 +121,11 @@ impl Job {
         let code = entry(&Context::new());
         let host = HOST.take();
         drop(guard);
+        let mut host = host.expect("the host of this job is still there");
         Ending {
             code,
-            ..host.map(|host| host.ending).unwrap_or_default()
+            region: host.job.region.take().map(|region| region.bytes),
+            ..host.ending
         }
     }
 }
@@ -197,6 +233,81 @@ pub(crate) fn clock() -> i64 {
         host.calls_of_clock += 1;
         host.calls_of_clock * 1000
     })
+}
+
+pub(crate) fn region_len() -> i64 {
+    with_host(|host| match &host.job.region {
+        Some(region) => region
+            .bytes
+            .len()
+            .try_into()
+            .expect("no test has so much memory"),
+        None => abi::NO_REGION,
+    })
+}
+
+pub(crate) fn region_read(dst: &mut [MaybeUninit<u8>], offset: u64) {
+    with_region(|region| {
+        dst.write_copy_of_slice(region.range(offset, dst.len()));
+    });
+}
+
+pub(crate) fn region_write(bytes: &[u8], offset: u64) {
+    with_region(|region| {
+        region.for_writing();
+        region.range(offset, bytes.len()).copy_from_slice(bytes);
+    });
+}
+
+pub(crate) fn region_load(offset: u64) -> i64 {
+    with_region(|region| region.word(offset))
+}
+
+/// Puts what `change` makes of a word in its place, and returns what it was before.
+pub(crate) fn region_change(offset: u64, change: impl FnOnce(i64) -> i64) -> i64 {
+    with_region(|region| {
+        region.for_writing();
+        let before = region.word(offset);
+        let word = region.range(offset, 8);
+        word.copy_from_slice(&change(before).to_le_bytes());
+        before
+    })
+}
+
+/// Where the real host ends the job with an interface violation, this panics.
+fn with_region<T>(act: impl FnOnce(&mut Region) -> T) -> T {
+    with_host(|host| {
+        let region = host.job.region.as_mut();
+        act(region.expect("interface violation: the job has no region"))
+    })
+}
+
+impl Region {
+    fn for_writing(&self) {
+        let may_write = self.access == Access::ReadWrite;
+        assert!(
+            may_write,
+            "interface violation: the region may only be read"
+        );
+    }
+
+    fn range(&mut self, offset: u64, len: usize) -> &mut [u8] {
+        let size = self.bytes.len();
+        let range = usize::try_from(offset).ok().and_then(|start| {
+            let end = start.checked_add(len)?;
+            self.bytes.get_mut(start..end)
+        });
+        range.unwrap_or_else(|| {
+            panic!("interface violation: {len} bytes at {offset} of a region of {size} bytes")
+        })
+    }
+
+    fn word(&mut self, offset: u64) -> i64 {
+        let aligned = offset.is_multiple_of(8);
+        assert!(aligned, "interface violation: {offset} is no multiple of 8");
+        let bytes = self.range(offset, 8);
+        i64::from_le_bytes(bytes.try_into().expect("a word has eight bytes"))
+    }
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use std::path::Path;
 use wasmparser::{ExternalKind, FuncType, Parser, Payload, TypeRef, ValType, Validator};
 
 const I32: ValType = ValType::I32;
+const I64: ValType = ValType::I64;
 
 /// The imports' types, as `INTERFACE.md` tells them.
 fn interface() -> BTreeMap<&'static str, FuncType> {
@@ -20,7 +21,20 @@ fn interface() -> BTreeMap<&'static str, FuncType> {
         (abi::import::RECV, FuncType::new([I32; 3], [I32])),
         (abi::import::LOG, FuncType::new([I32; 3], [])),
         (abi::import::RANDOM, FuncType::new([I32; 2], [])),
-        (abi::import::CLOCK, FuncType::new([], [ValType::I64])),
+        (abi::import::CLOCK, FuncType::new([], [I64])),
+        (abi::import::REGION_LEN, FuncType::new([], [I64])),
+        (abi::import::REGION_READ, FuncType::new([I32, I64, I32], [])),
+        (
+            abi::import::REGION_WRITE,
+            FuncType::new([I32, I64, I32], []),
+        ),
+        (abi::import::REGION_LOAD, FuncType::new([I64], [I64])),
+        (abi::import::REGION_STORE, FuncType::new([I64; 2], [])),
+        (abi::import::REGION_ADD, FuncType::new([I64; 2], [I64])),
+        (
+            abi::import::REGION_COMPARE_EXCHANGE,
+            FuncType::new([I64; 3], [I64]),
+        ),
     ]
     .into()
 }
