@@ -13,16 +13,18 @@ use crossbeam_channel::Receiver;
 use serde::{Deserialize, Serialize};
 
 use crate::mail::{LogHandler, Mail, Mailbox, PostHandler, printable};
+use crate::payload::Input;
 use crate::units::ByteSize;
 
 /// Bytes in; a [`Reply`] out. Cloning is cheap: the input is shared.
 #[derive(Clone)]
 pub struct Job {
-    input: Arc<Vec<u8>>,
+    input: Input,
     number: u64,
     seed: Option<u64>,
     timeout: Option<Duration>,
-    mailbox: Mailbox,
+    /// `None` where nobody is to be written to: most jobs then move and clone as a few words.
+    mailbox: Option<Arc<Mailbox>>,
 }
 
 impl Job {
@@ -33,20 +35,26 @@ impl Job {
     #[must_use]
     pub fn new(input: impl Into<Vec<u8>>) -> Self {
         Self {
-            input: Arc::new(input.into()),
+            input: input.into().into(),
             number: 0,
             seed: None,
             timeout: None,
-            mailbox: Mailbox::default(),
+            mailbox: None,
         }
+    }
+
+    /// Its mailbox, to be changed.
+    fn own_mailbox(&mut self) -> &mut Mailbox {
+        Arc::make_mut(self.mailbox.get_or_insert_default())
     }
 
     /// Calls `handler` with each message that the guest posts, in order, before the reply arrives.
     ///
-    /// It runs on the worker's thread: while it blocks, the guest waits in its `post`.
+    /// It runs on the worker's thread, or on that of a caller (see [`Pool::call`](crate::Pool::call)): while
+    /// it blocks, the guest waits in its `post`.
     #[must_use]
     pub fn on_post(mut self, handler: impl Fn(&Sender<'_>, &[u8]) + Send + Sync + 'static) -> Self {
-        self.mailbox.on_post = Some(Arc::new(handler) as PostHandler);
+        self.own_mailbox().on_post = Some(Arc::new(handler) as PostHandler);
         self
     }
 
@@ -56,7 +64,7 @@ impl Job {
         mut self,
         handler: impl Fn(&Sender<'_>, Level, &str) + Send + Sync + 'static,
     ) -> Self {
-        self.mailbox.on_log = Some(Arc::new(handler) as LogHandler);
+        self.own_mailbox().on_log = Some(Arc::new(handler) as LogHandler);
         self
     }
 
@@ -66,7 +74,7 @@ impl Job {
     #[must_use]
     pub fn with_inbox(mut self) -> (Self, Outbox) {
         let (sender, receiver) = crossbeam_channel::bounded(Outbox::CAPACITY);
-        self.mailbox.inbox = Some(Inbox {
+        self.own_mailbox().inbox = Some(Inbox {
             messages: receiver,
             taken: Arc::default(),
         });
@@ -83,6 +91,11 @@ impl Job {
     /// The bytes that the guest reads.
     #[must_use]
     pub fn input(&self) -> &[u8] {
+        self.input.owned()
+    }
+
+    /// The same, wherever they lie.
+    pub(crate) fn payload(&self) -> &Input {
         &self.input
     }
 
@@ -100,7 +113,8 @@ impl Job {
 
     /// Whether a second run would find what the first one found.
     pub(crate) fn can_be_repeated(&self) -> bool {
-        let inbox = self.mailbox.inbox.as_ref();
+        let mailbox = self.mailbox.as_deref();
+        let inbox = mailbox.and_then(|mailbox| mailbox.inbox.as_ref());
         inbox.is_none_or(|inbox| !inbox.taken.load(Ordering::SeqCst))
     }
 
@@ -109,20 +123,26 @@ impl Job {
     }
 
     pub(crate) fn mail(&self) -> &dyn Mail {
-        &self.mailbox
+        self.mailbox.as_deref().unwrap_or(Mailbox::none())
+    }
+
+    /// Gives it its place in its pool.
+    pub(crate) fn set_number(&mut self, number: u64, seed: Option<u64>) {
+        self.number = number;
+        self.seed = seed;
     }
 
     pub(crate) fn numbered(mut self, number: u64, seed: Option<u64>) -> Self {
-        self.number = number;
-        self.seed = seed;
+        self.set_number(number, seed);
         self
     }
 
     /// The same job in the hands of a worker, which signs the guest's messages.
-    pub(crate) fn signed(&self, worker: &str) -> Self {
+    pub(crate) fn signed(&self, worker: &Arc<str>) -> Self {
         let mut job = self.clone();
-        if job.mailbox.has_handlers() {
-            job.mailbox.signature = (worker.into(), self.number);
+        let mailbox = self.mailbox.as_deref();
+        if mailbox.is_some_and(Mailbox::has_handlers) {
+            job.own_mailbox().signature = Some((Arc::clone(worker), self.number));
         }
         job
     }
@@ -131,18 +151,18 @@ impl Job {
     pub(crate) fn received(
         number: u64,
         seed: Option<u64>,
-        input: Vec<u8>,
+        input: Input,
         mail: Arc<dyn Mail>,
     ) -> Self {
         Self {
-            input: Arc::new(input),
+            input,
             number,
             seed,
             timeout: None,
-            mailbox: Mailbox {
+            mailbox: Some(Arc::new(Mailbox {
                 relay: Some(mail),
                 ..Mailbox::default()
-            },
+            })),
         }
     }
 }
@@ -451,10 +471,18 @@ impl fmt::Display for Death {
 /// Where a job's time went inside its worker.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Phases {
-    /// From taking up the job to a ready instance; zero when the instance was reused.
+    /// From taking up the job to a ready instance. Zero when one was at hand: kept from the job before,
+    /// or made ahead, between the jobs. What is done there no job waits for, unless the next one is
+    /// already there; a worker's jobs a second include it.
     pub instantiate: Duration,
     /// `handle`, with every host call that it made.
     pub call: Duration,
+    /// Giving back the instance's memory before the reply is handed on. Zero as workers are now: they
+    /// do it after that, between the jobs.
+    pub release: Duration,
+    /// When the worker had the job, its input included: a reading of the system's monotonic clock
+    /// (`CLOCK_MONOTONIC`), which all processes of a machine share. As true as the worker is.
+    pub received: Duration,
 }
 
 /// What a worker gives back for a job.

@@ -11,6 +11,7 @@ use cofferdam_guest::abi::Level;
 use crossbeam_channel::{Receiver, RecvError, TryRecvError, select};
 
 use crate::job::{Inbox, Sender};
+use crate::sys::shm::Arena;
 
 pub(crate) type PostHandler = Arc<dyn Fn(&Sender<'_>, &[u8]) + Send + Sync>;
 pub(crate) type LogHandler = Arc<dyn Fn(&Sender<'_>, Level, &str) + Send + Sync>;
@@ -47,6 +48,10 @@ pub(crate) trait Mail: Send + Sync {
     fn recv(&self, wait: Wait, interrupt: &Receiver<()>) -> Received;
     /// Hands over a line that the guest logged.
     fn log(&self, level: Level, line: &str);
+    /// Where the guest's output is to lie, if not in a vector.
+    fn arena(&self) -> Option<Arc<Arena>> {
+        None
+    }
 }
 
 /// The correspondence of one job.
@@ -55,22 +60,33 @@ pub(crate) struct Mailbox {
     pub(crate) on_post: Option<PostHandler>,
     pub(crate) on_log: Option<LogHandler>,
     pub(crate) inbox: Option<Inbox>,
-    /// The worker's label and the job's number, for the handlers.
-    pub(crate) signature: (Arc<str>, u64),
+    /// The worker's label and the job's number, where there are handlers to be told them.
+    pub(crate) signature: Option<(Arc<str>, u64)>,
     /// Set on the child's side: everything goes over the link instead.
     pub(crate) relay: Option<Arc<dyn Mail>>,
 }
 
 impl Mailbox {
+    /// The mailbox of a job that has none.
+    pub(crate) fn none() -> &'static Self {
+        static NONE: Mailbox = Mailbox {
+            on_post: None,
+            on_log: None,
+            inbox: None,
+            signature: None,
+            relay: None,
+        };
+        &NONE
+    }
+
     pub(crate) fn has_handlers(&self) -> bool {
         self.on_post.is_some() || self.on_log.is_some()
     }
 
     fn sender(&self) -> Sender<'_> {
-        Sender {
-            worker: &self.signature.0,
-            job: self.signature.1,
-        }
+        let signature = self.signature.as_ref();
+        let (worker, job) = signature.map_or(("", 0), |(worker, job)| (&**worker, *job));
+        Sender { worker, job }
     }
 }
 
@@ -126,6 +142,10 @@ impl Mail for Mailbox {
         } else if let Some(handler) = &self.on_log {
             handler(&self.sender(), level, &printable(line));
         }
+    }
+
+    fn arena(&self) -> Option<Arc<Arena>> {
+        self.relay.as_ref().and_then(|relay| relay.arena())
     }
 }
 

@@ -21,9 +21,15 @@ pub enum Isolation {
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum StartMethod {
-    /// The host's own program is spawned anew.
-    #[default]
+    /// The host's own program is spawned anew, for each worker.
     Exec,
+    /// A process that has the guest loaded, spawned once, is forked for each worker. All of them have one
+    /// layout of memory: address space randomisation is theirs together.
+    #[default]
+    Fork,
+    /// As [`StartMethod::Fork`], but ahead: it is taken from a stock of workers that wait ready. They never
+    /// wait by [`WaitPolicy::Spin`], which would keep a CPU busy for each, but by [`WaitPolicy::Auto`].
+    Spare,
 }
 
 /// How a process worker is reached.
@@ -32,8 +38,25 @@ pub enum StartMethod {
 #[non_exhaustive]
 pub enum LinkKind {
     /// Frames over a socket pair.
-    #[default]
     Pipe,
+    /// Frames through memory that both sides share.
+    #[default]
+    Shm,
+}
+
+/// How workers wait for their next job, and whoever handed one in for its reply: the same way in both
+/// isolations.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum WaitPolicy {
+    /// Look all the time. The quickest, where every worker has a CPU of its own; it keeps that busy, with
+    /// or without work.
+    Spin,
+    /// Be woken. Costs system calls, and nothing while nothing happens.
+    Park,
+    /// Look for about as long as being woken would take, as long as that pays; then be woken.
+    #[default]
+    Auto,
 }
 
 impl fmt::Display for Isolation {
@@ -49,6 +72,8 @@ impl fmt::Display for StartMethod {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Exec => "exec",
+            Self::Fork => "fork",
+            Self::Spare => "spare",
         })
     }
 }
@@ -57,6 +82,17 @@ impl fmt::Display for LinkKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Pipe => "pipe",
+            Self::Shm => "shm",
+        })
+    }
+}
+
+impl fmt::Display for WaitPolicy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Spin => "spin",
+            Self::Park => "park",
+            Self::Auto => "auto",
         })
     }
 }

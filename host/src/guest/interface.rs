@@ -12,6 +12,7 @@ use wasmparser::{
     ValType,
 };
 
+use super::footprint::Table;
 use super::kind;
 use crate::mail::{printable, printable_lines};
 
@@ -80,6 +81,9 @@ pub struct Anatomy {
     pub start: bool,
     /// Bytes of each section, in the order of the file.
     pub sections: Vec<(String, usize)>,
+    /// Its own tables; only how far they grow matters to anybody.
+    #[serde(skip)]
+    pub(super) tables: Vec<Table>,
 }
 
 /// One import or export.
@@ -129,7 +133,7 @@ impl Anatomy {
         })
     }
 
-    fn export(&self, name: &str) -> Option<&Extern> {
+    pub(super) fn export(&self, name: &str) -> Option<&Extern> {
         self.exports.iter().find(|export| export.name == name)
     }
 }
@@ -143,6 +147,7 @@ struct Reader {
     imports: Vec<Extern>,
     exports: Vec<Extern>,
     memories: Vec<Memory>,
+    tables: Vec<Table>,
     imported_functions: usize,
     start: bool,
     sections: Vec<(String, usize)>,
@@ -204,6 +209,13 @@ impl Reader {
                         });
                     }
                 }
+                Payload::TableSection(section) => {
+                    for table in section {
+                        self.tables.push(Table {
+                            maximum: table?.ty.maximum,
+                        });
+                    }
+                }
                 Payload::ExportSection(section) => {
                     for export in section {
                         let export = export?;
@@ -226,6 +238,7 @@ impl Reader {
             functions: u32::try_from(functions).unwrap_or(u32::MAX),
             start: self.start,
             sections: self.sections,
+            tables: self.tables,
         })
     }
 
@@ -296,7 +309,7 @@ fn signature(ty: &FuncType) -> String {
 }
 
 /// The type of each import that the host offers, in [`abi::MODULE`].
-const OFFERED: [(&str, &str); 9] = [
+const OFFERED: [(&str, &str); 16] = [
     (abi::import::INPUT_LEN, "func () -> i32"),
     (abi::import::INPUT_READ, "func (i32, i32, i32) -> i32"),
     (abi::import::OUTPUT_WRITE, "func (i32, i32)"),
@@ -306,6 +319,16 @@ const OFFERED: [(&str, &str); 9] = [
     (abi::import::LOG, "func (i32, i32, i32)"),
     (abi::import::RANDOM, "func (i32, i32)"),
     (abi::import::CLOCK, "func () -> i64"),
+    (abi::import::REGION_LEN, "func () -> i64"),
+    (abi::import::REGION_READ, "func (i32, i64, i32)"),
+    (abi::import::REGION_WRITE, "func (i32, i64, i32)"),
+    (abi::import::REGION_LOAD, "func (i64) -> i64"),
+    (abi::import::REGION_STORE, "func (i64, i64)"),
+    (abi::import::REGION_ADD, "func (i64, i64) -> i64"),
+    (
+        abi::import::REGION_COMPARE_EXCHANGE,
+        "func (i64, i64, i64) -> i64",
+    ),
 ];
 
 /// Checks a module against interface 1.

@@ -5,6 +5,7 @@
 //! ([`interface`]). A guest that passes is a [`Guest`].
 
 mod embedded;
+mod footprint;
 mod interface;
 mod kind;
 mod source;
@@ -15,6 +16,7 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 pub use embedded::{EMBEDDED, Embedded};
+pub(crate) use footprint::{Footprint, Making};
 pub use interface::{Anatomy, Extern, GuestError, Memory};
 pub use source::{GuestSource, LoadError};
 
@@ -25,6 +27,7 @@ pub struct Guest {
     wasm: Arc<[u8]>,
     sha256: [u8; 32],
     sample: Option<&'static [u8]>,
+    footprint: Footprint,
 }
 
 impl Guest {
@@ -47,12 +50,14 @@ impl Guest {
     /// [`GuestError`] says what keeps these bytes from being a guest of interface 1.
     pub fn from_bytes(name: &str, bytes: &[u8]) -> Result<Self, GuestError> {
         let wasm = kind::to_binary(bytes)?;
-        interface::check(&Anatomy::read(&wasm)?)?;
+        let anatomy = Anatomy::read(&wasm)?;
+        interface::check(&anatomy)?;
         Ok(Self {
             name: name.into(),
             sha256: Sha256::digest(&wasm).into(),
             wasm: wasm.into(),
             sample: None,
+            footprint: Footprint::of(&anatomy),
         })
     }
 
@@ -80,6 +85,11 @@ impl Guest {
     #[must_use]
     pub fn sha256(&self) -> String {
         crate::units::hex(&self.sha256)
+    }
+
+    /// What an instance of it takes.
+    pub(crate) fn footprint(&self) -> Footprint {
+        self.footprint
     }
 
     /// An input on which this guest does typical work, for those that are built in.

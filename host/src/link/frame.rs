@@ -8,6 +8,8 @@
 
 use std::fmt;
 
+use crate::payload::{Body, Content};
+
 const MAGIC: [u8; 4] = *b"cfdm";
 
 /// Changes with every change of the frames or of what they carry.
@@ -67,11 +69,11 @@ pub(crate) struct Header {
 }
 
 /// A frame that was received.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) struct Frame {
     pub(crate) kind: Kind,
     pub(crate) job: u64,
-    pub(crate) body: Vec<u8>,
+    pub(crate) body: Body,
     pub(crate) trailer: Vec<u8>,
 }
 
@@ -80,7 +82,7 @@ pub(crate) struct Frame {
 pub(crate) struct Parts<'a> {
     pub(crate) kind: Kind,
     pub(crate) job: u64,
-    pub(crate) body: &'a [u8],
+    pub(crate) body: Content<'a>,
     pub(crate) trailer: &'a [u8],
 }
 

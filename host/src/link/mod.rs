@@ -2,12 +2,25 @@
 //!
 //! [`frame`] is the codec, pure functions over bytes; [`protocol`] says which frames there are and
 //! what they carry; a [`Link`] moves them. [`pipe`] is the plain one: frames over a socket pair.
+//! [`shm`] is the quick one: frames through memory that both sides share, in a [`ring`], with
+//! [`signal`]s.
 
 pub(crate) mod frame;
 pub(crate) mod pipe;
 pub(crate) mod protocol;
+pub(crate) mod ring;
+pub(crate) mod shm;
+pub(crate) mod signal;
+
+#[cfg(test)]
+mod fuzz;
+
+use std::sync::Arc;
+use std::time::Duration;
 
 use frame::{Frame, Parts};
+
+use crate::sys::shm::Arena;
 
 /// Moves frames between the host and one worker process.
 pub(crate) trait Link: Send {
@@ -15,6 +28,18 @@ pub(crate) trait Link: Send {
     fn send(&mut self, frame: Parts<'_>) -> Result<(), LinkError>;
     /// Waits for the next frame.
     fn receive(&mut self) -> Result<Frame, LinkError>;
+    /// How long it waits from now on before it gives up; `None` is for ever.
+    fn set_patience(&mut self, patience: Option<Duration>) -> Result<(), LinkError>;
+    /// Whether the other side may have taken what was sent last. Asked when it is dead; where nobody can
+    /// know, it may have.
+    fn may_be_taken(&self) -> bool {
+        true
+    }
+    /// A place for the output of the next job, from where it goes without a copy; `None` if this link
+    /// has no such place.
+    fn arena(&mut self) -> Result<Option<Arc<Arena>>, LinkError> {
+        Ok(None)
+    }
 }
 
 /// Why a frame did not come through.
@@ -36,6 +61,12 @@ pub(crate) enum LinkError {
 
 impl From<frame::FrameError> for LinkError {
     fn from(error: frame::FrameError) -> Self {
+        Self::Garbled(error.to_string())
+    }
+}
+
+impl From<ring::RingError> for LinkError {
+    fn from(error: ring::RingError) -> Self {
         Self::Garbled(error.to_string())
     }
 }

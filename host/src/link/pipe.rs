@@ -2,9 +2,11 @@
 
 use std::io::{BufReader, IoSlice, Read, Write};
 use std::os::unix::net::UnixStream;
+use std::time::Duration;
 
 use super::frame::{Frame, HEADER, Header, Parts};
 use super::{Link, LinkError};
+use crate::payload::Body;
 
 /// A message and its header fit; a large body bypasses the buffer anyway.
 const BUFFER: usize = 16 << 10;
@@ -27,6 +29,15 @@ impl Pipe {
         }
     }
 
+    pub(crate) fn stream(&self) -> &UnixStream {
+        self.stream.get_ref()
+    }
+
+    /// The bare stream, where nothing was sent that is not received yet.
+    pub(crate) fn into_stream(self) -> UnixStream {
+        self.stream.into_inner()
+    }
+
     pub(crate) fn set_max_body(&mut self, max_body: usize) {
         self.max_body = max_body;
     }
@@ -36,9 +47,10 @@ impl Link for Pipe {
     fn send(&mut self, frame: Parts<'_>) -> Result<(), LinkError> {
         let too_long = || LinkError::Garbled("a frame is longer than 4 GiB".to_owned());
         let header = frame.header().ok_or_else(too_long)?.encode();
+        let body = frame.body.bytes();
         let mut slices = [
             IoSlice::new(&header),
-            IoSlice::new(frame.body),
+            IoSlice::new(&body),
             IoSlice::new(frame.trailer),
         ];
         let mut rest = &mut slices[..];
@@ -68,9 +80,15 @@ impl Link for Pipe {
         Ok(Frame {
             kind,
             job,
-            body,
+            body: Body::Owned(body),
             trailer,
         })
+    }
+
+    fn set_patience(&mut self, patience: Option<Duration>) -> Result<(), LinkError> {
+        let stream = self.stream.get_ref();
+        stream.set_read_timeout(patience)?;
+        Ok(stream.set_write_timeout(patience)?)
     }
 }
 
@@ -90,8 +108,6 @@ impl Pipe {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::link::frame::Kind;
 
@@ -104,7 +120,7 @@ mod tests {
         Parts {
             kind: Kind::Reply,
             job: 5,
-            body,
+            body: body.into(),
             trailer,
         }
     }
@@ -123,7 +139,7 @@ mod tests {
                 let frame = theirs.receive().unwrap();
                 assert_eq!((frame.kind, frame.job), (Kind::Reply, 5));
                 assert_eq!(
-                    (frame.body, &frame.trailer[..]),
+                    (frame.body.into_vec(), &frame.trailer[..]),
                     (vec![7; size], &b"end"[..])
                 );
             }
@@ -142,7 +158,7 @@ mod tests {
                     ours.write_all(&[*byte]).unwrap();
                 }
             });
-            assert_eq!(theirs.receive().unwrap().body, b"body");
+            assert_eq!(theirs.receive().unwrap().body.into_vec(), b"body");
         });
     }
 
@@ -171,13 +187,9 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_with_a_read_timeout_times_out() {
-        let (ours, _theirs) = UnixStream::pair().unwrap();
-        ours.set_read_timeout(Some(Duration::from_millis(1)))
-            .unwrap();
-        assert!(matches!(
-            Pipe::new(ours, 100).receive(),
-            Err(LinkError::TimedOut)
-        ));
+    fn patience_has_an_end() {
+        let (mut ours, _theirs) = pair();
+        ours.set_patience(Some(Duration::from_millis(1))).unwrap();
+        assert!(matches!(ours.receive(), Err(LinkError::TimedOut)));
     }
 }

@@ -12,21 +12,52 @@ use super::frame::{Frame, Kind, Parts};
 use super::{Link, LinkError};
 use crate::job::{Job, Limits, Outcome, Phases, Reply, TrapKind};
 use crate::mail::{Received, Wait};
-use crate::runtime::{InstancePolicy, Settings};
+use crate::options::{LinkKind, WaitPolicy};
+use crate::payload::{Content, Input, Output};
+use crate::region::Extent;
+use crate::runtime::{Drill, InstancePolicy, Settings};
 
-/// The first frame: what the worker is to run. The artifact's descriptor precedes it.
+/// The first frame: what the worker is to run. The descriptors precede it, in this order: the artifact's,
+/// the region's if there is one, and those of the link's memory if it has any.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Setup {
+    pub(crate) role: Role,
     pub(crate) fingerprint: String,
     pub(crate) settings: Settings,
     pub(crate) limits: Limits,
     pub(crate) instance: InstancePolicy,
+    pub(crate) drill: Option<Drill>,
+    pub(crate) region: Option<Extent>,
+    /// What everything after this frame goes over.
+    pub(crate) link: LinkKind,
+    pub(crate) wait: WaitPolicy,
+    /// Threads that want a CPU at once when all workers are busy.
+    pub(crate) crowd: usize,
+}
+
+/// What a process that was spawned is to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Role {
+    /// A worker.
+    Worker,
+    /// One that is forked into workers, and runs no job itself.
+    ForkServer,
+}
+
+/// When a worker process came to be: readings of the system's monotonic clock. As true as the worker
+/// is; nothing but statistics rests on them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Birth {
+    /// Its first code ran.
+    pub(crate) began: Duration,
+    /// The guest was loaded, and the first job could come.
+    pub(crate) loaded: Duration,
 }
 
 /// Everything that a worker may say.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum FromWorker {
-    Ready,
+    Ready(Birth),
     Failed(String),
     Reply(Reply),
     Post(Vec<u8>),
@@ -40,7 +71,7 @@ pub(crate) enum FromHost {
     Job {
         number: u64,
         seed: Option<u64>,
-        input: Vec<u8>,
+        input: Input,
     },
     Mail(Received),
 }
@@ -63,16 +94,17 @@ impl Setup {
         link.send(Parts {
             kind: Kind::Setup,
             job: 0,
-            body: &body,
+            body: body.as_slice().into(),
             trailer: &[],
         })
     }
 
-    pub(crate) fn decode(frame: &Frame) -> Result<Self, LinkError> {
+    pub(crate) fn decode(frame: Frame) -> Result<Self, LinkError> {
         if frame.kind != Kind::Setup {
             return Err(garbled("the first frame is no setup"));
         }
-        serde_json::from_slice(&frame.body).map_err(|error| LinkError::Garbled(error.to_string()))
+        serde_json::from_slice(&frame.body.into_vec())
+            .map_err(|error| LinkError::Garbled(error.to_string()))
     }
 }
 
@@ -83,7 +115,7 @@ pub(crate) fn send_job(link: &mut dyn Link, job: &Job) -> Result<(), LinkError> 
     link.send(Parts {
         kind: Kind::Job,
         job: job.number(),
-        body: job.input(),
+        body: job.input().into(),
         trailer,
     })
 }
@@ -107,8 +139,44 @@ pub(crate) fn send_mail(
     link.send(Parts {
         kind: Kind::Mail,
         job,
-        body,
+        body: body.into(),
         trailer: &[tag],
+    })
+}
+
+/// Sends a message that the guest posts, from where it lies.
+pub(crate) fn send_post(link: &mut dyn Link, job: u64, message: &[u8]) -> Result<(), LinkError> {
+    link.send(Parts {
+        kind: Kind::Post,
+        job,
+        body: message.into(),
+        trailer: &[],
+    })
+}
+
+/// Sends the end of a job, whose output lies apart.
+pub(crate) fn send_reply(
+    link: &mut dyn Link,
+    job: u64,
+    reply: &Reply,
+    output: &Output,
+) -> Result<(), LinkError> {
+    send_ending(link, job, reply, output.content())
+}
+
+fn send_ending(
+    link: &mut dyn Link,
+    job: u64,
+    reply: &Reply,
+    output: Content<'_>,
+) -> Result<(), LinkError> {
+    let mut trailer = Vec::with_capacity(ENDING);
+    encode_ending(reply, &mut trailer);
+    link.send(Parts {
+        kind: Kind::Reply,
+        job,
+        body: output,
+        trailer: &trailer,
     })
 }
 
@@ -127,10 +195,12 @@ impl FromHost {
                 Ok(Self::Job {
                     number: frame.job,
                     seed,
-                    input: frame.body,
+                    input: frame.body.into(),
                 })
             }
-            (Kind::Mail, [MAIL_MESSAGE]) => Ok(Self::Mail(Received::Message(frame.body))),
+            (Kind::Mail, [MAIL_MESSAGE]) => {
+                Ok(Self::Mail(Received::Message(frame.body.into_vec())))
+            }
             (Kind::Mail, [MAIL_TIMED_OUT]) => Ok(Self::Mail(Received::TimedOut)),
             (Kind::Mail, [MAIL_CLOSED]) => Ok(Self::Mail(Received::Closed)),
             (kind, _) => Err(LinkError::Garbled(format!(
@@ -145,13 +215,16 @@ impl FromWorker {
     pub(crate) fn send(&self, link: &mut dyn Link, job: u64) -> Result<(), LinkError> {
         let mut trailer = Vec::new();
         let (kind, body): (Kind, &[u8]) = match self {
-            Self::Ready => (Kind::Ready, &[]),
+            Self::Ready(birth) => {
+                trailer.extend_from_slice(&nanos(birth.began));
+                trailer.extend_from_slice(&nanos(birth.loaded));
+                (Kind::Ready, &[])
+            }
             Self::Failed(why) => (Kind::Failed, why.as_bytes()),
             Self::Reply(reply) => {
-                encode_ending(reply, &mut trailer);
-                (Kind::Reply, &reply.output)
+                return send_ending(link, job, reply, Content::Bytes(&reply.output));
             }
-            Self::Post(message) => (Kind::Post, message),
+            Self::Post(message) => return send_post(link, job, message),
             Self::Recv(wait) => {
                 trailer.extend_from_slice(&encode_wait(*wait));
                 (Kind::Recv, &[])
@@ -165,7 +238,7 @@ impl FromWorker {
         link.send(Parts {
             kind,
             job,
-            body,
+            body: body.into(),
             trailer: &trailer,
         })
     }
@@ -177,8 +250,15 @@ impl FromWorker {
             trailer,
             job: _,
         } = frame;
+        let body = body.into_vec();
         match kind {
-            Kind::Ready => Ok(Self::Ready),
+            Kind::Ready => match trailer.as_slice() {
+                bytes if bytes.len() == 16 => Ok(Self::Ready(Birth {
+                    began: Duration::from_nanos(number(bytes, 0)),
+                    loaded: Duration::from_nanos(number(bytes, 8)),
+                })),
+                _ => Err(garbled("a birth has not 16 bytes")),
+            },
             Kind::Failed => Ok(Self::Failed(text(&body))),
             Kind::Reply => decode_reply(body, &trailer).map(Self::Reply),
             Kind::Post => Ok(Self::Post(body)),
@@ -223,8 +303,9 @@ fn decode_wait(bytes: [u8; 8]) -> Wait {
     }
 }
 
-/// Outcome 1 │ trap 1 │ code 4 │ dropped logs 8 │ instantiate 8 │ call 8 │ reason …
-const ENDING: usize = 30;
+/// Outcome 1 │ trap 1 │ code 4 │ dropped logs 8 │ instantiate 8 │ call 8 │ release 8 │ received 8 │
+/// reason …
+const ENDING: usize = 46;
 
 const OUTPUT: u8 = 0;
 const REFUSED: u8 = 1;
@@ -235,6 +316,19 @@ const MEMORY_LIMIT: u8 = 5;
 const OUTPUT_LIMIT: u8 = 6;
 const INTERFACE_VIOLATION: u8 = 7;
 const INVALID_GUEST: u8 = 8;
+
+fn nanos(span: Duration) -> [u8; 8] {
+    u64::try_from(span.as_nanos())
+        .unwrap_or(u64::MAX)
+        .to_le_bytes()
+}
+
+/// The eight bytes from `at` on; whoever calls has checked that they are there.
+fn number(fields: &[u8], at: usize) -> u64 {
+    let mut bytes = [0; 8];
+    bytes.copy_from_slice(&fields[at..at + 8]);
+    u64::from_le_bytes(bytes)
+}
 
 fn encode_ending(reply: &Reply, trailer: &mut Vec<u8>) {
     let (tag, trap, code, reason): (u8, u8, i32, &str) = match &reply.outcome {
@@ -258,16 +352,13 @@ fn encode_ending(reply: &Reply, trailer: &mut Vec<u8>) {
         Outcome::InterfaceViolation(what) => (INTERFACE_VIOLATION, 0, 0, what),
         Outcome::InvalidGuest(why) => (INVALID_GUEST, 0, 0, why),
     };
-    let nanos = |span: Duration| {
-        u64::try_from(span.as_nanos())
-            .unwrap_or(u64::MAX)
-            .to_le_bytes()
-    };
     trailer.extend_from_slice(&[tag, trap]);
     trailer.extend_from_slice(&code.to_le_bytes());
     trailer.extend_from_slice(&reply.dropped_logs.to_le_bytes());
     trailer.extend_from_slice(&nanos(reply.phases.instantiate));
     trailer.extend_from_slice(&nanos(reply.phases.call));
+    trailer.extend_from_slice(&nanos(reply.phases.release));
+    trailer.extend_from_slice(&nanos(reply.phases.received));
     trailer.extend_from_slice(&reason.as_bytes()[..reason.len().min(MAX_TEXT)]);
 }
 
@@ -275,11 +366,7 @@ fn decode_reply(output: Vec<u8>, trailer: &[u8]) -> Result<Reply, LinkError> {
     let (fields, reason) = trailer
         .split_at_checked(ENDING)
         .ok_or_else(|| garbled("a reply is cut off"))?;
-    let number = |at: usize| {
-        let mut bytes = [0; 8];
-        bytes.copy_from_slice(&fields[at..at + 8]);
-        u64::from_le_bytes(bytes)
-    };
+    let number = |at| number(fields, at);
     let code = i32::from_le_bytes([fields[2], fields[3], fields[4], fields[5]]);
     let outcome = match fields[0] {
         OUTPUT => Outcome::Output,
@@ -304,6 +391,8 @@ fn decode_reply(output: Vec<u8>, trailer: &[u8]) -> Result<Reply, LinkError> {
     let phases = Phases {
         instantiate: Duration::from_nanos(number(14)),
         call: Duration::from_nanos(number(22)),
+        release: Duration::from_nanos(number(30)),
+        received: Duration::from_nanos(number(38)),
     };
     Ok(Reply {
         outcome,
@@ -321,6 +410,7 @@ mod tests {
 
     use super::*;
     use crate::link::pipe::Pipe;
+    use crate::payload::Body;
 
     fn over_a_pipe(said: &FromWorker) -> FromWorker {
         let (ours, theirs) = UnixStream::pair().unwrap();
@@ -356,6 +446,8 @@ mod tests {
                 phases: Phases {
                     instantiate: Duration::from_nanos(34),
                     call: Duration::from_micros(56),
+                    release: Duration::from_nanos(7),
+                    received: Duration::from_secs(78),
                 },
             });
             assert_eq!(over_a_pipe(&reply), reply);
@@ -365,7 +457,10 @@ mod tests {
     #[test]
     fn everything_else_that_a_worker_says_arrives_too() {
         let sayings = [
-            FromWorker::Ready,
+            FromWorker::Ready(Birth {
+                began: Duration::from_nanos(12),
+                loaded: Duration::from_secs(34),
+            }),
             FromWorker::Failed("no such file".into()),
             FromWorker::Post(vec![0, 255]),
             FromWorker::Recv(Wait::Poll),
@@ -385,7 +480,7 @@ mod tests {
             let frame = Frame {
                 kind,
                 job: 0,
-                body: vec![],
+                body: Body::Owned(vec![]),
                 trailer: vec![],
             };
             assert!(matches!(
@@ -399,9 +494,9 @@ mod tests {
         #[test]
         fn no_trailer_makes_the_decoder_panic(kind in 0usize..7, trailer: Vec<u8>, body: Vec<u8>) {
             let kinds = [Kind::Ready, Kind::Failed, Kind::Reply, Kind::Post, Kind::Recv, Kind::Log, Kind::Panicked];
-            let frame = Frame { kind: kinds[kind], job: 0, body: body.clone(), trailer: trailer.clone() };
+            let frame = Frame { kind: kinds[kind], job: 0, body: Body::Owned(body.clone()), trailer: trailer.clone() };
             let _ = FromWorker::decode(frame);
-            let frame = Frame { kind: Kind::Job, job: 0, body, trailer };
+            let frame = Frame { kind: Kind::Job, job: 0, body: Body::Owned(body), trailer };
             let _ = FromHost::decode(frame);
         }
     }

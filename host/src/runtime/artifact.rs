@@ -51,7 +51,7 @@ impl Artifact {
         cache: &Cache,
     ) -> Result<Self, RuntimeError> {
         let start = Instant::now();
-        let engine = settings.engine()?;
+        let engine = settings.compiler()?;
         let fingerprint = fingerprint(&engine);
         let found = cache.get(guest, &fingerprint);
         let (code, provenance) = match found {
@@ -142,7 +142,8 @@ fn sealed(code: &[u8]) -> Result<File, RuntimeError> {
 mod tests {
     use super::*;
     use crate::job::Limits;
-    use crate::runtime::Metering;
+    use crate::options::Isolation;
+    use crate::runtime::{Demand, Metering};
 
     #[test]
     fn a_sealed_image_can_be_neither_written_nor_truncated() {
@@ -157,7 +158,8 @@ mod tests {
         let text = r#"(module (memory (export "memory") 1) (func (export "cofferdam_abi_1"))
             (func (export "handle") (result i32)))"#;
         let guest = Guest::from_bytes("broken", text.as_bytes()).unwrap();
-        let settings = Settings::new(&Limits::default(), Metering::Unmetered);
+        let demand = Demand::of(&guest, Isolation::Process, 1);
+        let settings = Settings::new(&Limits::default(), Metering::Unmetered, demand);
         let error = Artifact::prepare(&guest, settings, &Cache::off()).unwrap_err();
         assert!(matches!(error, RuntimeError::Invalid(_)), "{error}");
     }

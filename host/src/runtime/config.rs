@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use wasmtime::{Config, Engine};
 
+use super::allocation::{Allocation, Demand, address_space};
 use super::{RuntimeError, chain};
 use crate::job::Limits;
 use crate::options::Isolation;
@@ -39,16 +40,19 @@ pub(crate) struct Settings {
     pub(crate) fuel: bool,
     /// Bytes of stack for guest code.
     pub(crate) stack: usize,
+    /// What instances will need. It decides how they get their memory, and nothing of their code.
+    pub(crate) demand: Demand,
 }
 
 impl Settings {
     /// The settings for these limits.
     #[must_use]
-    pub(crate) fn new(limits: &Limits, metering: Metering) -> Self {
+    pub(crate) fn new(limits: &Limits, metering: Metering, demand: Demand) -> Self {
         Self {
             metering,
             fuel: limits.fuel.is_some(),
             stack: limits.stack.as_len(),
+            demand,
         }
     }
 
@@ -68,8 +72,20 @@ impl Settings {
         config
     }
 
-    pub(super) fn engine(self) -> Result<Engine, RuntimeError> {
+    /// An engine that compiles.
+    pub(super) fn compiler(self) -> Result<Engine, RuntimeError> {
         Engine::new(&self.config()).map_err(|error| RuntimeError::Engine(chain(&error)))
+    }
+
+    /// An engine that runs what [`Settings::compiler`] compiled.
+    pub(super) fn runner(self) -> Result<Engine, RuntimeError> {
+        let Allocation::Pool(places) = Allocation::choose(self.demand, address_space()) else {
+            return self.compiler();
+        };
+        let mut config = self.config();
+        config.allocation_strategy(places.config());
+        // The system may refuse so many addresses for a reason of its own; guests run without.
+        Engine::new(&config).or_else(|_| self.compiler())
     }
 }
 
@@ -85,17 +101,30 @@ pub(super) fn fingerprint(engine: &Engine) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::guest::Guest;
+
+    fn settings(metering: Metering, fuel: bool) -> Settings {
+        let guest = Guest::embedded("echo").unwrap();
+        Settings {
+            metering,
+            fuel,
+            stack: 1 << 19,
+            demand: Demand::of(&guest, Isolation::Process, 1),
+        }
+    }
 
     fn print(metering: Metering, fuel: bool) -> String {
-        fingerprint(
-            &Settings {
-                metering,
-                fuel,
-                stack: 1 << 19,
-            }
-            .engine()
-            .unwrap(),
-        )
+        fingerprint(&settings(metering, fuel).compiler().unwrap())
+    }
+
+    #[test]
+    fn who_runs_and_who_compiles_agree_about_the_code() {
+        let settings = settings(Metering::Unmetered, false);
+        let runner = settings.runner().unwrap();
+        assert!(runner.pooling_allocator_metrics().is_some());
+        let compiler = settings.compiler().unwrap();
+        assert!(compiler.pooling_allocator_metrics().is_none());
+        assert_eq!(fingerprint(&runner), fingerprint(&compiler));
     }
 
     #[test]

@@ -10,11 +10,13 @@ use std::time::Duration;
 use cofferdam_guest::abi;
 use wasmtime::{Caller, Extern, Linker, Memory, Result};
 
+use super::region;
 use super::state::StoreState;
 use crate::job::Outcome;
 use crate::mail::{Received, Wait};
+use crate::payload::Full;
 
-type Guest<'a> = Caller<'a, StoreState>;
+pub(super) type Guest<'a> = Caller<'a, StoreState>;
 
 /// Offers every import of interface 1.
 pub(super) fn define(linker: &mut Linker<StoreState>) -> Result<()> {
@@ -29,24 +31,25 @@ pub(super) fn define(linker: &mut Linker<StoreState>) -> Result<()> {
         .func_wrap(abi::MODULE, import::LOG, log)?
         .func_wrap(abi::MODULE, import::RANDOM, random)?
         .func_wrap(abi::MODULE, import::CLOCK, clock)?;
-    Ok(())
+    region::define(linker)
 }
 
 fn input_len(mut guest: Guest<'_>) -> Result<i32> {
     needs_a_job(guest.data_mut(), "input_len")?;
-    let length = guest.data().job.job.input().len();
+    let length = guest.data().job.job.payload().len();
     // The pool refuses inputs past `Limits::input`; a limit past 2 GiB is the user's own choice.
     i32::try_from(length).map_err(|_| wasmtime::Error::msg("an input of more than 2 GiB"))
 }
 
 fn input_read(mut guest: Guest<'_>, dst: u32, offset: u32, len: u32) -> Result<i32> {
     let (memory, state) = open_job(&mut guest, "input_read")?;
-    let offset = (offset as usize).min(state.job.job.input().len());
-    let count = (len as usize).min(state.job.job.input().len() - offset);
+    let length = state.job.job.payload().len();
+    let offset = (offset as usize).min(length);
+    let count = (len as usize).min(length - offset);
     // The guest answers for the whole range that it named, not only for the part that is used.
     let range = check(memory, state, "input_read", dst, len)?;
-    memory[range.start..range.start + count]
-        .copy_from_slice(&state.job.job.input()[offset..offset + count]);
+    let into = &mut memory[range.start..range.start + count];
+    state.job.job.payload().copy_to(offset, into);
     Ok(i32::try_from(count).unwrap_or(i32::MAX))
 }
 
@@ -54,8 +57,10 @@ fn output_write(mut guest: Guest<'_>, src: u32, len: u32) -> Result<()> {
     let (memory, state) = open_job(&mut guest, "output_write")?;
     let range = check(memory, state, "output_write", src, len)?;
     spend(state, range.len())?;
-    state.job.output.extend_from_slice(&memory[range]);
-    Ok(())
+    match state.job.output.append(&memory[range]) {
+        Ok(()) => Ok(()),
+        Err(Full) => end(state, Outcome::OutputLimit),
+    }
 }
 
 fn fail(mut guest: Guest<'_>, src: u32, len: u32) -> Result<()> {
@@ -105,6 +110,10 @@ fn recv(mut guest: Guest<'_>, dst: u32, cap: u32, timeout_ms: i32) -> Result<i32
 
 fn log(mut guest: Guest<'_>, level: i32, src: u32, len: u32) -> Result<()> {
     let (memory, state) = open(&mut guest)?;
+    if let Some(drill) = state.drill {
+        drill.act(state.job.job.mail());
+        return Ok(());
+    }
     let range = check(memory, state, "log", src, len)?;
     let kept = range.len().min(abi::MAX_LOG_LINE);
     // An empty line costs its place too, or a flood of them would be free.
@@ -130,7 +139,7 @@ fn clock(mut guest: Guest<'_>) -> i64 {
 }
 
 /// The same as [`open`], for what makes sense only while there is a job.
-fn open_job<'a>(
+pub(super) fn open_job<'a>(
     guest: &'a mut Guest<'_>,
     call: &str,
 ) -> Result<(&'a mut [u8], &'a mut StoreState)> {
@@ -140,7 +149,7 @@ fn open_job<'a>(
 
 /// Ends a job whose guest speaks of it while its instance is still being made. Where instances are
 /// made ahead there is no job yet, so such a guest must not work anywhere.
-fn needs_a_job(state: &mut StoreState, call: &str) -> Result<()> {
+pub(super) fn needs_a_job(state: &mut StoreState, call: &str) -> Result<()> {
     if state.ready {
         return Ok(());
     }
@@ -170,7 +179,7 @@ fn exported_memory(guest: &mut Guest<'_>) -> Result<Memory> {
 }
 
 /// Turns a pointer and a length into a range of the guest's memory, or ends the job.
-fn check(
+pub(super) fn check(
     memory: &[u8],
     state: &mut StoreState,
     call: &str,
@@ -201,7 +210,7 @@ fn spend(state: &mut StoreState, bytes: usize) -> Result<()> {
     }
 }
 
-fn end<T>(state: &mut StoreState, outcome: Outcome) -> Result<T> {
+pub(super) fn end<T>(state: &mut StoreState, outcome: Outcome) -> Result<T> {
     state.job.ending = Some(outcome);
     Err(wasmtime::Error::msg("the host ended the job"))
 }

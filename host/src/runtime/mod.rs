@@ -5,23 +5,28 @@
 //! One function, [`Settings::config`], builds the engine's configuration on both sides, so that
 //! what the host compiled is what the child can load, and the fingerprint proves it.
 
+mod allocation;
 mod artifact;
 mod cache;
 mod call;
 mod config;
+mod drill;
 mod imports;
 mod interrupt;
 mod limiter;
 mod program;
+mod region;
 mod state;
 mod traps;
 
+pub(crate) use allocation::Demand;
 pub(crate) use artifact::{Artifact, Provenance};
 pub use cache::Cache;
 pub use call::InstancePolicy;
-pub(crate) use call::Session;
+pub(crate) use call::{NoRoom, Session};
 pub use config::Metering;
 pub(crate) use config::Settings;
+pub(crate) use drill::Drill;
 pub(crate) use interrupt::Interrupt;
 pub(crate) use program::Program;
 pub(crate) use state::mix;

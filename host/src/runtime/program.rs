@@ -1,11 +1,15 @@
 //! A guest that is loaded and linked, ready to be instantiated any number of times.
 
+use std::sync::Arc;
+
 use wasmtime::{Engine, InstancePre, Linker, Module};
 
+use super::allocation::{Moment, address_space};
 use super::config::fingerprint;
 use super::state::StoreState;
-use super::{Artifact, Interrupt, RuntimeError, chain, imports};
+use super::{Artifact, Drill, Interrupt, RuntimeError, chain, imports};
 use crate::job::Limits;
+use crate::region::Shared;
 
 /// Loaded once per process; its workers share it.
 pub(crate) struct Program {
@@ -13,6 +17,10 @@ pub(crate) struct Program {
     pub(super) instance: InstancePre<StoreState>,
     pub(super) limits: Limits,
     pub(super) settings: super::Settings,
+    pub(super) drill: Option<Drill>,
+    /// When its instances are made.
+    pub(super) moment: Moment,
+    pub(super) region: Option<Arc<Shared>>,
 }
 
 impl Program {
@@ -22,7 +30,7 @@ impl Program {
     /// [`RuntimeError::Fingerprint`] if it was compiled for an engine that is not this one.
     pub(crate) fn load(artifact: &Artifact, limits: Limits) -> Result<Self, RuntimeError> {
         let settings = artifact.settings();
-        let engine = settings.engine()?;
+        let engine = settings.runner()?;
         let ours = fingerprint(&engine);
         if ours != artifact.fingerprint() {
             let theirs = artifact.fingerprint().to_owned();
@@ -33,12 +41,26 @@ impl Program {
         let mut linker = Linker::new(&engine);
         imports::define(&mut linker).map_err(load)?;
         let instance = linker.instantiate_pre(&module).map_err(load)?;
+        let is_pooled = engine.pooling_allocator_metrics().is_some();
         Ok(Self {
+            moment: settings.demand.moment(is_pooled, address_space()),
             engine,
             instance,
             limits,
             settings,
+            drill: None,
+            region: None,
         })
+    }
+
+    /// The same program with a host function that does wrong.
+    pub(crate) fn with_drill(self, drill: Option<Drill>) -> Self {
+        Self { drill, ..self }
+    }
+
+    /// The same program with memory that it shares with others.
+    pub(crate) fn with_region(self, region: Option<Arc<Shared>>) -> Self {
+        Self { region, ..self }
     }
 
     /// A flag by which a session of this program can be stopped.

@@ -1,14 +1,16 @@
 //! What the host keeps for a running guest.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use cofferdam_guest::abi;
 use wasmtime::Memory;
 
-use super::Interrupt;
 use super::limiter::Limiter;
+use super::{Drill, Interrupt};
 use crate::job::{Job, Outcome};
+use crate::payload::Output;
+use crate::region::Shared;
 
 /// Lives as long as a store, and so through many jobs where the instance is reused.
 pub(super) struct StoreState {
@@ -18,13 +20,16 @@ pub(super) struct StoreState {
     /// Set when the start function and `_initialize` are done: from then on there is a job.
     pub(super) ready: bool,
     pub(super) interrupt: Interrupt,
+    /// What `log` does in place of its work; `None` outside of the experiments.
+    pub(super) drill: Option<Drill>,
+    pub(super) region: Option<Arc<Shared>>,
     pub(super) job: JobState,
 }
 
 /// Lives as long as a job.
 pub(super) struct JobState {
     pub(super) job: Job,
-    pub(super) output: Vec<u8>,
+    pub(super) output: Output,
     /// Bytes that the job may still say.
     pub(super) allowance: usize,
     pub(super) reason: String,
@@ -47,7 +52,7 @@ impl JobState {
     pub(super) fn new(job: &Job, max_output: usize) -> Self {
         Self {
             job: job.clone(),
-            output: Vec::new(),
+            output: Output::new(job.mail().arena()),
             allowance: max_output,
             reason: String::new(),
             pending: None,

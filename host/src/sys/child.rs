@@ -5,8 +5,8 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::process::{
-    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, getppid, pidfd_open, pidfd_send_signal,
-    set_parent_process_death_signal, waitid,
+    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, getpgid, getppid, pidfd_open,
+    pidfd_send_signal, set_parent_process_death_signal, waitid,
 };
 
 /// How a process ended.
@@ -31,6 +31,37 @@ pub(crate) fn kill(pidfd: impl AsFd) -> io::Result<()> {
         Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Whether a process is a child of this one, ended or not.
+pub(crate) fn is_ours(pidfd: impl AsFd) -> io::Result<bool> {
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    match rustix::io::retry_on_intr(|| waitid(WaitId::PidFd(pidfd.as_fd()), options)) {
+        Ok(_) => Ok(true),
+        Err(rustix::io::Errno::CHILD) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The children of the calling thread, as `proc_pid_task(5)` lists them.
+pub(crate) fn of_this_thread() -> io::Result<Vec<u32>> {
+    let this = rustix::thread::gettid().as_raw_nonzero();
+    let list = fs::read_to_string(format!("/proc/self/task/{this}/children"))?;
+    Ok(list
+        .split_whitespace()
+        .filter_map(|pid| pid.parse().ok())
+        .collect())
+}
+
+/// How many threads this process has.
+pub(crate) fn threads() -> io::Result<usize> {
+    Ok(fs::read_dir("/proc/self/task")?.count())
+}
+
+/// The process group of a process; `None` if it is gone.
+pub(crate) fn group(pid: u32) -> Option<u32> {
+    let pid = Pid::from_raw(i32::try_from(pid).ok()?)?;
+    u32::try_from(getpgid(Some(pid)).ok()?.as_raw_nonzero().get()).ok()
 }
 
 /// Reaps a child if it has ended.

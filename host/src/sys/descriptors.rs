@@ -12,14 +12,16 @@ use rustix::net::{
 /// Travels with the descriptor, since at least one byte has to.
 const TOKEN: u8 = b'D';
 
-/// Sends one descriptor over a socket.
-pub(crate) fn send(socket: impl AsFd, descriptor: BorrowedFd<'_>) -> io::Result<()> {
-    let descriptors = [descriptor];
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+/// As many descriptors as one message may carry here.
+const MOST: usize = 6;
+
+/// Sends descriptors over a socket, in one message.
+pub(crate) fn send(socket: impl AsFd, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST))];
     let mut control = SendAncillaryBuffer::new(&mut space);
-    if !control.push(SendAncillaryMessage::ScmRights(&descriptors)) {
+    if !control.push(SendAncillaryMessage::ScmRights(descriptors)) {
         return Err(io::Error::other(
-            "no room for a descriptor in the control message",
+            "no room for so many descriptors in a control message",
         ));
     }
     let bytes = [IoSlice::new(&[TOKEN])];
@@ -27,13 +29,13 @@ pub(crate) fn send(socket: impl AsFd, descriptor: BorrowedFd<'_>) -> io::Result<
     Ok(())
 }
 
-/// Receives one descriptor from a socket; it is closed on exec.
+/// Receives the descriptors of one message from a socket; they are closed on exec.
 ///
 /// # Errors
 /// `UnexpectedEof` if the other side hung up, `InvalidData` if a byte came without a descriptor.
-pub(crate) fn receive(socket: impl AsFd) -> io::Result<OwnedFd> {
+pub(crate) fn receive_all(socket: impl AsFd) -> io::Result<Vec<OwnedFd>> {
     let mut token = [0];
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let received = {
         let mut bytes = [IoSliceMut::new(&mut token)];
@@ -44,14 +46,16 @@ pub(crate) fn receive(socket: impl AsFd) -> io::Result<OwnedFd> {
     if received.bytes == 0 {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
+    let mut all = Vec::new();
     for message in control.drain() {
-        if let RecvAncillaryMessage::ScmRights(mut descriptors) = message
-            && let Some(descriptor) = descriptors.next()
-        {
-            return Ok(descriptor);
+        if let RecvAncillaryMessage::ScmRights(descriptors) = message {
+            all.extend(descriptors);
         }
     }
-    Err(io::ErrorKind::InvalidData.into())
+    if all.is_empty() {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    Ok(all)
 }
 
 #[cfg(test)]
@@ -62,14 +66,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_descriptor_arrives_and_works() {
+    fn descriptors_arrive_in_order_and_work() {
         let (ours, theirs) = UnixStream::pair().unwrap();
         let (mut reader, writer) = io::pipe().unwrap();
-        send(&ours, writer.as_fd()).unwrap();
+        send(&ours, &[ours.as_fd(), writer.as_fd()]).unwrap();
         drop(writer);
-        let mut arrived = std::fs::File::from(receive(&theirs).unwrap());
-        arrived.write_all(b"through").unwrap();
-        drop(arrived);
+        let mut arrived = receive_all(&theirs).unwrap();
+        assert_eq!(arrived.len(), 2);
+        let mut last = std::fs::File::from(arrived.pop().unwrap());
+        last.write_all(b"through").unwrap();
+        drop(last);
         let mut text = String::new();
         reader.read_to_string(&mut text).unwrap();
         assert_eq!(text, "through");
@@ -80,7 +86,7 @@ mod tests {
         let (mut ours, theirs) = UnixStream::pair().unwrap();
         ours.write_all(b"x").unwrap();
         assert_eq!(
-            receive(&theirs).unwrap_err().kind(),
+            receive_all(&theirs).unwrap_err().kind(),
             io::ErrorKind::InvalidData
         );
     }
@@ -90,7 +96,7 @@ mod tests {
         let (ours, theirs) = UnixStream::pair().unwrap();
         drop(ours);
         assert_eq!(
-            receive(&theirs).unwrap_err().kind(),
+            receive_all(&theirs).unwrap_err().kind(),
             io::ErrorKind::UnexpectedEof
         );
     }

@@ -1,7 +1,16 @@
 //! System calls, thin, and nothing else.
 //!
-//! This is where `unsafe` may live. So far none is needed: `rustix` wraps every call that is made
-//! here safely.
+//! This is where `unsafe` may live. `rustix` wraps most calls safely; what it does not wrap stands in
+//! `probes`, `shm` is memory of a link and `mapping` memory of a region, which others write to at the same time,
+//! and `fault` commits a fault on purpose.
 
 pub(crate) mod child;
+pub(crate) mod clock;
 pub(crate) mod descriptors;
+pub(crate) mod fault;
+pub(crate) mod fork;
+pub(crate) mod futex;
+pub(crate) mod heritage;
+pub(crate) mod mapping;
+pub(crate) mod probes;
+pub(crate) mod shm;

@@ -5,30 +5,42 @@
 //! [`Isolation`] into a worker.
 
 mod chatter;
+mod fork_server;
 mod nursery;
 mod process;
 #[cfg(test)]
 pub(crate) mod scripted;
 mod serve;
+mod serve_forks;
+mod spawn;
+mod stock;
 mod thread;
 
 use std::any::Any;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use crossbeam_channel::Receiver;
 
 use crate::job::{Death, Job, Limits, Reply};
-use crate::options::{Isolation, LinkKind, StartMethod};
-use crate::runtime::{Artifact, InstancePolicy, Program, RuntimeError};
+use crate::link::protocol::Birth;
+use crate::options::{Isolation, LinkKind, StartMethod, WaitPolicy};
+use crate::region::Region;
+use crate::runtime::{Artifact, Drill, InstancePolicy, Program, RuntimeError};
 
+use fork_server::Nest;
+use process::ProcessWorker;
 pub(crate) use serve::astray;
 pub use serve::serve_if_worker;
+use stock::Stock;
 
 /// Runs jobs, one at a time.
 pub(crate) trait Worker: Send {
     /// Runs one job to its end. `Err` means that the worker itself is gone.
     fn run(&mut self, job: &Job) -> Result<Reply, Death>;
+    /// Does ahead what the next job would have to wait for. Called between jobs, by the thread that
+    /// runs them, when the reply to the last one is on its way.
+    fn prepare(&mut self) {}
     /// How somebody else may end what it does.
     fn kill_switch(&self) -> KillSwitch;
     /// Its name in every message about it.
@@ -52,6 +64,10 @@ pub(crate) trait Worker: Send {
     }
     /// Its process id, if it has a process of its own.
     fn pid(&self) -> Option<u32> {
+        None
+    }
+    /// When its process came to be, if it has a process of its own.
+    fn birth(&self) -> Option<Birth> {
         None
     }
 }
@@ -96,8 +112,13 @@ impl KillSwitch {
 
 /// Makes workers, all alike.
 pub(crate) trait Maker: Send + Sync {
-    /// Makes the worker of a slot, ready for jobs.
+    /// Makes the worker of a slot, ready for jobs, on the thread that will run them.
     fn make(&self, slot: usize) -> Result<Box<dyn Worker>, Death>;
+    /// Whether its workers may be lent: driven by any thread, one at a time, at no cost to it. A proxy
+    /// may; a worker that runs the guest itself needs a stack of the right size.
+    fn lends(&self) -> bool {
+        false
+    }
 }
 
 /// Everything that the workers of a pool have in common.
@@ -105,12 +126,22 @@ pub(crate) struct Recipe {
     isolation: Isolation,
     start: StartMethod,
     link: LinkKind,
+    wait: WaitPolicy,
+    /// Threads that want a CPU at once when all workers are busy.
+    crowd: usize,
     artifact: Artifact,
     limits: Limits,
     instance: InstancePolicy,
+    drill: Option<Drill>,
+    region: Option<Region>,
     worker_program: PathBuf,
-    /// Loaded in this process, where the workers are its threads.
-    program: Option<Arc<Program>>,
+    /// Loaded in this process, where the workers are its threads: one for each pool at a time, since it has
+    /// places for the instances of one.
+    programs: Mutex<Vec<Arc<Program>>>,
+    nest: Nest,
+    stock: Stock,
+    /// Itself, for whoever makes workers beside those that are asked for.
+    this: Weak<Self>,
 }
 
 /// What a user asks of the workers of a pool.
@@ -119,8 +150,15 @@ pub(crate) struct Wishes {
     pub(crate) isolation: Isolation,
     pub(crate) start: StartMethod,
     pub(crate) link: LinkKind,
+    /// Workers that wait ready, with [`StartMethod::Spare`].
+    pub(crate) spares: usize,
+    pub(crate) wait: WaitPolicy,
+    /// How many there are to be.
+    pub(crate) workers: usize,
     pub(crate) limits: Limits,
     pub(crate) instance: InstancePolicy,
+    pub(crate) drill: Option<Drill>,
+    pub(crate) region: Option<Region>,
     pub(crate) worker_program: PathBuf,
 }
 
@@ -132,48 +170,149 @@ impl Wishes {
 }
 
 impl Recipe {
-    pub(crate) fn new(artifact: Artifact, wishes: Wishes) -> Result<Self, RuntimeError> {
+    pub(crate) fn new(artifact: Artifact, wishes: Wishes) -> Result<Arc<Self>, RuntimeError> {
         let Wishes {
             isolation,
             start,
             link,
+            spares,
+            wait,
+            workers,
             limits,
             instance,
+            drill,
+            region,
             worker_program,
         } = wishes;
-        let program = match isolation {
-            Isolation::Thread => Some(Arc::new(Program::load(&artifact, limits)?)),
-            Isolation::Process => None,
-        };
-        Ok(Self {
+        let recipe = Arc::new_cyclic(|this| Self {
             isolation,
             start,
             link,
+            wait,
+            // One that works, and one that waits for it, at each.
+            crowd: workers.saturating_mul(2),
             artifact,
             limits,
             instance,
+            drill,
+            region,
             worker_program,
+            programs: Mutex::default(),
+            nest: Nest::default(),
+            stock: Stock::new(spares),
+            this: Weak::clone(this),
+        });
+        if isolation == Isolation::Thread {
+            recipe.program()?;
+        }
+        Ok(recipe)
+    }
+
+    /// The loaded guest for the threads of one more pool: one that no pool uses any more, or another one.
+    fn program(&self) -> Result<Arc<Program>, RuntimeError> {
+        let mut programs = self.programs.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(free) = programs
+            .iter()
+            .find(|program| Arc::strong_count(program) == 1)
+        {
+            return Ok(Arc::clone(free));
+        }
+        let region = self.region.as_ref().map(Region::shared);
+        let program = Program::load(&self.artifact, self.limits)?;
+        let program = Arc::new(program.with_drill(self.drill).with_region(region));
+        programs.push(Arc::clone(&program));
+        Ok(program)
+    }
+}
+
+/// The workers of one pool.
+pub(crate) struct Staff {
+    recipe: Arc<Recipe>,
+    program: Option<Arc<Program>>,
+}
+
+impl Staff {
+    /// Several pools may make their workers by one recipe.
+    pub(crate) fn of(recipe: &Arc<Recipe>) -> Result<Self, RuntimeError> {
+        let program = match recipe.isolation {
+            Isolation::Thread => Some(recipe.program()?),
+            Isolation::Process => None,
+        };
+        Ok(Self {
+            recipe: Arc::clone(recipe),
             program,
         })
     }
 }
 
-impl Maker for Recipe {
+impl Maker for Staff {
+    fn lends(&self) -> bool {
+        match self.recipe.isolation {
+            Isolation::Thread => false,
+            Isolation::Process => true,
+        }
+    }
+
     fn make(&self, slot: usize) -> Result<Box<dyn Worker>, Death> {
+        self.recipe.make_with(self.program.as_ref(), slot)
+    }
+}
+
+impl Recipe {
+    /// Makes a worker that belongs to no pool.
+    pub(crate) fn make(&self, slot: usize) -> Result<Box<dyn Worker>, Death> {
+        let programs = self.programs.lock().unwrap_or_else(PoisonError::into_inner);
+        let program = programs.first().cloned();
+        drop(programs);
+        self.make_with(program.as_ref(), slot)
+    }
+
+    /// Makes a worker: the one place that knows where they live.
+    fn make_with(
+        &self,
+        program: Option<&Arc<Program>>,
+        slot: usize,
+    ) -> Result<Box<dyn Worker>, Death> {
         let name = format!("{}-{}", self.isolation, slot + 1);
-        match (self.isolation, &self.program) {
-            (Isolation::Thread, Some(program)) => Ok(Box::new(thread::ThreadWorker::new(
-                name,
-                Arc::clone(program),
-                self.instance,
-            ))),
+        match (self.isolation, program) {
+            (Isolation::Thread, Some(program)) => {
+                let program = Arc::clone(program);
+                let worker = thread::ThreadWorker::new(name, program, self.instance);
+                Ok(Box::new(worker.prepared()?))
+            }
             (Isolation::Thread, None) => unreachable!("Recipe::new loads the program for threads"),
-            (Isolation::Process, _) => match (self.start, self.link) {
-                (StartMethod::Exec, LinkKind::Pipe) => {
-                    Ok(Box::new(process::ProcessWorker::exec(&name, self)?))
-                }
+            (Isolation::Process, _) => match self.start {
+                StartMethod::Exec => Ok(Box::new(ProcessWorker::exec(&name, self)?)),
+                StartMethod::Fork => Ok(Box::new(self.forked(&name)?)),
+                StartMethod::Spare => match self.stock.take(&self.this) {
+                    Some(spare) => Ok(Box::new(spare.named(&name))),
+                    None => Ok(Box::new(self.forked(&name)?)),
+                },
             },
         }
+    }
+
+    /// Waits until there is nothing more to be made ahead, but not for ever.
+    pub(crate) fn settle(&self) {
+        match self.start {
+            StartMethod::Exec => {}
+            // One that cannot be started is told of when it is needed.
+            StartMethod::Fork => drop(self.nest.server(self)),
+            StartMethod::Spare => {
+                drop(self.nest.server(self));
+                self.stock.settle();
+            }
+        }
+    }
+
+    /// The process that workers are forked from, if there is one.
+    pub(crate) fn server_pid(&self) -> Option<u32> {
+        self.nest.pid()
+    }
+
+    fn forked(&self, name: &str) -> Result<ProcessWorker, Death> {
+        self.nest
+            .hatch(self, |server| ProcessWorker::fork(name, self, server))
     }
 }
 

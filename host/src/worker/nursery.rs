@@ -5,6 +5,7 @@
 //! host spawns them all. The same thread reaps them the moment they end, and reads what they write
 //! to stdout and stderr, so there are no zombies and no full pipes, whatever the pools do.
 
+use std::collections::BTreeSet;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::process::Command;
@@ -15,7 +16,9 @@ use crossbeam_channel::{Receiver, Sender};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 
 use super::chatter::Chatter;
+use crate::link::protocol::Role;
 use crate::sys::child::{self, Exit};
+use crate::sys::futex::Life;
 
 /// Bytes that are read from one process before the others get their turn.
 const GULP: usize = 64 << 10;
@@ -31,6 +34,8 @@ pub(super) struct Child {
     ended: Condvar,
     /// Disconnects when the child has ended and was reaped.
     vitals: Receiver<()>,
+    /// Ends then, too: for those who wait for a word of memory.
+    life: Arc<Life>,
     chatter: Mutex<Chatter>,
 }
 
@@ -41,6 +46,10 @@ impl Child {
 
     pub(super) fn vitals(&self) -> &Receiver<()> {
         &self.vitals
+    }
+
+    pub(super) fn life(&self) -> &Arc<Life> {
+        &self.life
     }
 
     /// Ends the process. It has ended when [`Child::wait`] returns.
@@ -79,15 +88,23 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-struct Order {
-    command: Command,
-    chatter: io::PipeReader,
-    answer: Sender<io::Result<Arc<Child>>>,
+/// What the nursery is asked to do.
+enum Order {
+    /// Spawn a child.
+    Spawn {
+        command: Command,
+        role: Role,
+        chatter: io::PipeReader,
+        answer: Sender<io::Result<Arc<Child>>>,
+    },
+    /// Look after a child that a fork server made.
+    Adopt(Ward),
 }
 
 /// One that the nursery looks after.
 struct Ward {
     child: Arc<Child>,
+    role: Role,
     chatter: Option<io::PipeReader>,
     /// Dropped when the child has ended: hangs up on `Child::vitals`.
     heart: Option<Sender<()>>,
@@ -98,29 +115,66 @@ struct Nursery {
     bell: OwnedFd,
 }
 
-/// Spawns a process as a child of the nursery's thread. Its stdout and stderr are captured.
-pub(super) fn spawn(mut command: Command) -> io::Result<Arc<Child>> {
-    static NURSERY: OnceLock<Result<Nursery, String>> = OnceLock::new();
-    let nursery = NURSERY
-        .get_or_init(|| Nursery::open().map_err(|error| error.to_string()))
-        .as_ref()
-        .map_err(|error| io::Error::other(error.clone()))?;
+/// The process ids of all wards. Whoever holds the lock may be sure that none of them is given to
+/// another process: they are reaped under it.
+static WARDS: Mutex<BTreeSet<u32>> = Mutex::new(BTreeSet::new());
 
-    let (reader, writer) = io::pipe()?;
-    rustix::io::ioctl_fionbio(&reader, true)?;
+/// Spawns a process as a child of the nursery's thread. Its stdout and stderr are captured.
+pub(super) fn spawn(mut command: Command, role: Role) -> io::Result<Arc<Child>> {
+    let (chatter, writer) = ear()?;
     command.stdout(writer.try_clone()?).stderr(writer);
     let (answer, answered) = crossbeam_channel::bounded(1);
-    let gone = |_| io::Error::other("the thread that spawns processes is gone");
-    nursery
-        .orders
-        .send(Order {
-            command,
-            chatter: reader,
-            answer,
-        })
-        .map_err(|_| gone(()))?;
-    rustix::io::write(&nursery.bell, &1u64.to_ne_bytes())?;
-    answered.recv().map_err(|_| gone(()))?
+    nursery()?.order(Order::Spawn {
+        command,
+        role,
+        chatter,
+        answer,
+    })?;
+    answered.recv().map_err(|_| gone())?
+}
+
+/// Looks after a process that a fork server made: a child of ours, as the kernel has it. What it writes
+/// comes by `chatter`, an [`ear`].
+///
+/// # Errors
+/// What a server says is not simply believed: a process that is no child of ours, that is not in the
+/// server's process group, or that is looked after already, is refused.
+pub(super) fn adopt(pid: u32, server: u32, chatter: io::PipeReader) -> io::Result<Arc<Child>> {
+    let pidfd = {
+        let mut wards = lock(&WARDS);
+        let pidfd = child::open(pid)?;
+        let is_new = child::group(pid) == Some(server) && child::is_ours(&pidfd)?;
+        if wards.contains(&pid) || !is_new {
+            return Err(io::Error::other(format!(
+                "process {pid} is not one that was just forked"
+            )));
+        }
+        wards.insert(pid);
+        pidfd
+    };
+    let ward = Ward::new(pid, pidfd, Role::Worker, Some(chatter));
+    let child = Arc::clone(&ward.child);
+    nursery()?.order(Order::Adopt(ward))?;
+    Ok(child)
+}
+
+/// A pipe for what a child writes to its stdout and stderr.
+pub(super) fn ear() -> io::Result<(io::PipeReader, io::PipeWriter)> {
+    let (reader, writer) = io::pipe()?;
+    rustix::io::ioctl_fionbio(&reader, true)?;
+    Ok((reader, writer))
+}
+
+fn gone() -> io::Error {
+    io::Error::other("the thread that spawns processes is gone")
+}
+
+fn nursery() -> io::Result<&'static Nursery> {
+    static NURSERY: OnceLock<Result<Nursery, String>> = OnceLock::new();
+    NURSERY
+        .get_or_init(|| Nursery::open().map_err(|error| error.to_string()))
+        .as_ref()
+        .map_err(|error| io::Error::other(error.clone()))
 }
 
 impl Nursery {
@@ -133,71 +187,141 @@ impl Nursery {
             .spawn(move || look_after(&ordered, &heard))?;
         Ok(Self { orders, bell })
     }
+
+    fn order(&self, order: Order) -> io::Result<()> {
+        self.orders.send(order).map_err(|_| gone())?;
+        rustix::io::write(&self.bell, &1u64.to_ne_bytes())?;
+        Ok(())
+    }
 }
 
 fn look_after(orders: &Receiver<Order>, bell: &OwnedFd) {
     let mut wards: Vec<Ward> = Vec::new();
     let mut buffer = vec![0; GULP];
     loop {
-        let mut watched: Vec<PollFd<'_>> = vec![PollFd::new(bell, PollFlags::IN)];
-        for ward in &wards {
-            watched.extend(
-                ward.watched()
-                    .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)),
-            );
-        }
-        // A failure (ENOMEM) passes, or comes back after a moment; there is nobody to tell it to.
-        if poll(&mut watched, None).is_err() {
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        drop(watched);
+        let stirred = wait(bell, &wards);
         // A non-blocking read that takes nothing is as good as one that takes the count.
         let _ = rustix::io::read(bell, &mut [0; 8]);
+        let mut bereft = Vec::new();
+        let mut stirs = stirred.into_iter();
+        wards.retain_mut(|ward| {
+            let ended = stirs.next().unwrap_or_default() && ward.tend(&mut buffer);
+            if ended && ward.role == Role::ForkServer {
+                bereft.push(ward.child.pid);
+            }
+            !ended
+        });
         for order in orders.try_iter() {
-            let answer = match start(order.command, order.chatter) {
-                Ok(ward) => {
-                    let child = Arc::clone(&ward.child);
-                    wards.push(ward);
-                    Ok(child)
+            match order {
+                Order::Spawn {
+                    command,
+                    role,
+                    chatter,
+                    answer,
+                } => {
+                    let started = start(command, role, chatter).map(|ward| {
+                        let child = Arc::clone(&ward.child);
+                        wards.push(ward);
+                        child
+                    });
+                    let _ = answer.send(started);
                 }
-                Err(error) => Err(error),
-            };
-            let _ = order.answer.send(answer);
+                Order::Adopt(ward) => wards.push(ward),
+            }
         }
-        wards.retain_mut(|ward| !ward.tend(&mut buffer));
+        for server in bereft {
+            wards.extend(strays(server));
+        }
     }
 }
 
-fn start(mut command: Command, chatter: io::PipeReader) -> io::Result<Ward> {
+/// Waits until something happens, and says for each ward whether it happened to it.
+fn wait(bell: &OwnedFd, wards: &[Ward]) -> Vec<bool> {
+    let mut watched: Vec<PollFd<'_>> = vec![PollFd::new(bell, PollFlags::IN)];
+    let mut counts = Vec::with_capacity(wards.len());
+    for ward in wards {
+        let before = watched.len();
+        watched.extend(
+            ward.watched()
+                .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)),
+        );
+        counts.push(watched.len() - before);
+    }
+    // A failure (ENOMEM) passes, or comes back after a moment; there is nobody to tell it to.
+    if poll(&mut watched, None).is_err() {
+        std::thread::sleep(Duration::from_millis(10));
+        return vec![true; wards.len()];
+    }
+    let mut events = watched[1..].iter().map(|fd| !fd.revents().is_empty());
+    counts
+        .into_iter()
+        .map(|count| {
+            events
+                .by_ref()
+                .take(count)
+                .fold(false, |any, one| any | one)
+        })
+        .collect()
+}
+
+fn start(mut command: Command, role: Role, chatter: io::PipeReader) -> io::Result<Ward> {
     let mut spawned = command.spawn()?;
     // The child holds its own copies of the pipe's end; ours must go, or the pipe never ends.
     drop(command);
     let pid = spawned.id();
-    let pidfd = match child::open(pid) {
-        Ok(pidfd) => pidfd,
+    match child::open(pid) {
+        Ok(pidfd) => {
+            lock(&WARDS).insert(pid);
+            Ok(Ward::new(pid, pidfd, role, Some(chatter)))
+        }
         Err(error) => {
             // Without a pidfd nobody could look after it.
             let _ = spawned.kill().and_then(|()| spawned.wait());
-            return Err(error);
+            Err(error)
         }
-    };
-    let (heart, vitals) = crossbeam_channel::bounded(0);
-    let child = Arc::new(Child {
-        pid,
-        pidfd,
-        exit: Mutex::new(None),
-        ended: Condvar::new(),
-        vitals,
-        chatter: Mutex::default(),
-    });
-    Ok(Ward {
-        child,
-        chatter: Some(chatter),
-        heart: Some(heart),
-    })
+    }
+}
+
+/// Children that a fork server made and did not live to tell of: they are killed, and looked after until
+/// they have ended. They are told by the server's process group, which they are in.
+fn strays(server: u32) -> Vec<Ward> {
+    let mut known = lock(&WARDS);
+    let children = child::of_this_thread().unwrap_or_default();
+    let mut found = Vec::new();
+    for pid in children {
+        if known.contains(&pid) || child::group(pid) != Some(server) {
+            continue;
+        }
+        if let Ok(pidfd) = child::open(pid) {
+            // Refused only where it has ended, which is what is wanted.
+            let _ = child::kill(&pidfd);
+            known.insert(pid);
+            found.push(Ward::new(pid, pidfd, Role::Worker, None));
+        }
+    }
+    found
 }
 
 impl Ward {
+    fn new(pid: u32, pidfd: OwnedFd, role: Role, chatter: Option<io::PipeReader>) -> Self {
+        let (heart, vitals) = crossbeam_channel::bounded(0);
+        let child = Arc::new(Child {
+            pid,
+            pidfd,
+            exit: Mutex::new(None),
+            ended: Condvar::new(),
+            vitals,
+            life: Arc::default(),
+            chatter: Mutex::default(),
+        });
+        Self {
+            child,
+            role,
+            chatter,
+            heart: Some(heart),
+        }
+    }
+
     fn watched(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         let alive = self.heart.as_ref().map(|_| self.child.pidfd.as_fd());
         alive
@@ -207,11 +331,7 @@ impl Ward {
 
     /// Reads, reaps; `true` when there is nothing more to look after.
     fn tend(&mut self, buffer: &mut [u8]) -> bool {
-        let exit = self
-            .heart
-            .as_ref()
-            .and_then(|_| child::reap(&self.child.pidfd).transpose());
-        if let Some(exit) = exit {
+        if let Some(exit) = self.reap() {
             // What it wrote last is in the pipe by now.
             // More than a pipe holds comes from somebody else who writes to it.
             for _ in 0..LAST_GULPS {
@@ -219,9 +339,9 @@ impl Ward {
                     break;
                 }
             }
-            // A child that cannot be waited for is as gone as one that was.
-            *lock(&self.child.exit) = Some(exit.unwrap_or(Exit::Code(-1)));
+            *lock(&self.child.exit) = Some(exit);
             self.child.ended.notify_all();
+            self.child.life.end();
             self.heart = None;
             // A grandchild may hold the pipe for ever; nobody waits for it.
             self.chatter = None;
@@ -229,6 +349,17 @@ impl Ward {
             self.chatter = None;
         }
         self.heart.is_none()
+    }
+
+    fn reap(&self) -> Option<Exit> {
+        self.heart.as_ref()?;
+        let mut wards = lock(&WARDS);
+        // A child that cannot be waited for is as gone as one that was.
+        let exit = child::reap(&self.child.pidfd)
+            .transpose()?
+            .unwrap_or(Exit::Code(-1));
+        wards.remove(&self.child.pid);
+        Some(exit)
     }
 
     fn listen(&mut self, buffer: &mut [u8]) -> Heard {
@@ -263,7 +394,7 @@ mod tests {
     fn shell(script: &str) -> Arc<Child> {
         let mut command = Command::new("sh");
         command.args(["-c", script]);
-        spawn(command).unwrap()
+        spawn(command, Role::Worker).unwrap()
     }
 
     const PATIENCE: Duration = Duration::from_secs(10);
@@ -274,6 +405,7 @@ mod tests {
         assert_eq!(child.wait(PATIENCE), Some(Exit::Code(3)));
         assert_eq!(child.last_words(), "out\nerr");
         assert!(child.vitals().recv().is_err());
+        assert!(child.life().has_ended());
     }
 
     #[test]
@@ -296,7 +428,7 @@ mod tests {
 
     #[test]
     fn a_program_that_does_not_exist_is_an_error() {
-        let error = spawn(Command::new("/no/such/program"))
+        let error = spawn(Command::new("/no/such/program"), Role::Worker)
             .map(|_| ())
             .unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::NotFound);

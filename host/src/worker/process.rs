@@ -4,119 +4,131 @@
 //! and its end is told. Nothing that the child does can harm the host: what it says is bounded and
 //! decoded with suspicion, and when it breaks the protocol it is killed.
 
-use std::fs::File;
-use std::os::fd::{AsFd, OwnedFd};
+use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::Receiver;
 
-use super::nursery::{self, Child};
-use super::{Kill, KillSwitch, Recipe, Thrown, Worker, serve};
+use super::fork_server::{ForkFailed, ForkServer};
+use super::nursery::Child;
+use super::spawn::{self, REAP_PATIENCE, START_PATIENCE};
+use super::{Kill, KillSwitch, Recipe, Thrown, Worker};
 use crate::job::{Death, Job, Reply};
 use crate::link::pipe::Pipe;
-use crate::link::protocol::{self, FromWorker, Setup};
+use crate::link::protocol::{self, Birth, FromWorker, Role};
+use crate::link::shm::{self, Geometry};
 use crate::link::{Link, LinkError};
+use crate::options::LinkKind;
 use crate::sys::child::Exit;
-use crate::sys::descriptors;
+use crate::wait::Patience;
 
-/// From spawning to READY. Loading a module takes milliseconds; ten seconds pass only where the
-/// machine is in deep trouble.
-const START_PATIENCE: Duration = Duration::from_secs(10);
+/// The host's end of a link whose worker is not there yet.
+enum Near {
+    Pipe(UnixStream),
+    Shm(shm::Memory),
+}
 
-/// From hanging up to being reaped: the kernel is quick, unless memory is to be freed by gigabytes.
-const REAP_PATIENCE: Duration = Duration::from_secs(5);
+impl Near {
+    /// Makes a link, and gives what the worker needs for its end of it.
+    fn make(recipe: &Recipe) -> io::Result<(Self, Vec<OwnedFd>)> {
+        match recipe.link {
+            LinkKind::Pipe => {
+                let (ours, theirs) = UnixStream::pair()?;
+                Ok((Self::Pipe(ours), vec![theirs.into()]))
+            }
+            LinkKind::Shm => {
+                let (memory, ends) = shm::create(Geometry::of(&recipe.limits))?;
+                Ok((Self::Shm(memory), ends.into()))
+            }
+        }
+    }
+
+    /// The link to this worker.
+    fn link(self, recipe: &Recipe, child: &Child) -> Box<dyn Link> {
+        match self {
+            Self::Pipe(stream) => Box::new(Pipe::new(stream, max_body(recipe))),
+            Self::Shm(memory) => {
+                let patience = Patience::new(recipe.wait, recipe.crowd);
+                Box::new(memory.end(patience, Arc::clone(child.life())))
+            }
+        }
+    }
+}
 
 /// Beside its output a frame carries nothing large.
 const FRAME_SLACK: usize = 64 << 10;
+
+fn label(name: &str, child: &Child) -> String {
+    format!("{name} pid {}", child.pid())
+}
+
+fn max_body(recipe: &Recipe) -> usize {
+    recipe.limits.output.as_len().saturating_add(FRAME_SLACK)
+}
 
 pub(crate) struct ProcessWorker {
     label: String,
     child: Arc<Child>,
     link: Box<dyn Link>,
     missed_job: bool,
+    /// When it came to be; `None` until it has said so.
+    birth: Option<Birth>,
 }
 
 impl ProcessWorker {
     /// Spawns the worker program, hands it the artifact, and waits until it is ready.
     pub(super) fn exec(name: &str, recipe: &Recipe) -> Result<Self, Death> {
-        let failed = |error: std::io::Error| Death::SpawnFailed(error.to_string());
-        let (ours, theirs) = UnixStream::pair().map_err(failed)?;
-        let mut command = Command::new(&recipe.worker_program);
-        command
-            .env_clear()
-            .env(serve::MARK, std::process::id().to_string())
-            .stdin(Stdio::from(OwnedFd::from(theirs)))
-            .current_dir("/");
-        // A group of its own, so that Ctrl-C in the terminal reaches the host alone, which then
-        // decides. Without `pre_exec` the standard library uses `posix_spawn`.
-        std::os::unix::process::CommandExt::process_group(&mut command, 0);
-        let child = nursery::spawn(command).map_err(|error| {
-            Death::SpawnFailed(format!("{}: {error}", recipe.worker_program.display()))
-        })?;
+        let (child, stream) = spawn::program(recipe, Role::Worker)?;
+        let pipe = Pipe::new(stream, max_body(recipe));
+        match introduced(&child, pipe, recipe) {
+            Ok(link) => Self::new(name, child, link).settled(),
+            Err(error) => Err(spawn::stillborn(&child, &error)),
+        }
+    }
 
-        let label = format!("{name} pid {}", child.pid());
-        let max_body = recipe.limits.output.as_len().saturating_add(FRAME_SLACK);
-        let link = Pipe::new(ours.try_clone().map_err(failed)?, max_body);
-        let mut worker = Self {
-            label,
+    /// Has a worker forked from a process that was made ready for that. It is not waited for: its first
+    /// job lies on the link when it comes to look.
+    pub(super) fn fork(
+        name: &str,
+        recipe: &Recipe,
+        server: &ForkServer,
+    ) -> Result<Self, ForkFailed> {
+        let (near, far) = Near::make(recipe).map_err(|error| ForkFailed::here(&error))?;
+        let child = server.fork(&far)?;
+        let link = near.link(recipe, &child);
+        Ok(Self::new(name, child, link))
+    }
+
+    fn new(name: &str, child: Arc<Child>, link: Box<dyn Link>) -> Self {
+        Self {
+            label: label(name, &child),
             child,
-            link: Box::new(link),
+            link,
             missed_job: false,
-        };
-        match worker.introduce(&ours, recipe) {
-            Ok(()) => Ok(worker),
-            Err(error) => Err(worker.stillborn(&error)),
+            birth: None,
         }
     }
 
-    fn introduce(&mut self, stream: &UnixStream, recipe: &Recipe) -> Result<(), LinkError> {
-        stream.set_read_timeout(Some(START_PATIENCE))?;
-        stream.set_write_timeout(Some(START_PATIENCE))?;
-        let image: &File = recipe.artifact.image();
-        descriptors::send(stream, image.as_fd())?;
-        let setup = Setup {
-            fingerprint: recipe.artifact.fingerprint().to_owned(),
-            settings: recipe.artifact.settings(),
-            limits: recipe.limits,
-            instance: recipe.instance,
-        };
-        setup.send(&mut *self.link)?;
-        match FromWorker::decode(self.link.receive()?)? {
-            FromWorker::Ready => {}
-            FromWorker::Failed(why) => return Err(LinkError::Garbled(why)),
-            _ => {
-                return Err(LinkError::Garbled(
-                    "it spoke before it was ready".to_owned(),
-                ));
+    /// Waits until the worker has said that it is ready.
+    pub(super) fn settled(mut self) -> Result<Self, Death> {
+        let patient = self.link.set_patience(Some(START_PATIENCE));
+        let ready = patient.and_then(|()| spawn::ready(&mut *self.link));
+        match ready.and_then(|birth| self.link.set_patience(None).map(|()| birth)) {
+            Ok(birth) => {
+                self.birth = Some(birth);
+                Ok(self)
             }
+            Err(error) => Err(spawn::stillborn(&self.child, &error)),
         }
-        stream.set_read_timeout(None)?;
-        stream.set_write_timeout(None)?;
-        Ok(())
     }
 
-    /// Why a worker never became ready, with its last words.
-    fn stillborn(&self, error: &LinkError) -> Death {
-        self.child.kill();
-        let exit = self.child.wait(REAP_PATIENCE);
-        let mut why = match (error, exit) {
-            (LinkError::Closed, Some(Exit::Code(code))) => format!("it exited with code {code}"),
-            (LinkError::Closed, Some(Exit::Signal(signal))) if signal != KILLED => {
-                format!("it was killed by signal {signal}")
-            }
-            (LinkError::TimedOut, _) => {
-                format!("it was not ready within {} s", START_PATIENCE.as_secs())
-            }
-            (error, _) => error.to_string(),
-        };
-        let words = self.child.last_words();
-        if !words.is_empty() {
-            why = format!("{why}; it said: {words}");
-        }
-        Death::SpawnFailed(why)
+    /// The same worker under another name.
+    pub(super) fn named(mut self, name: &str) -> Self {
+        self.label = label(name, &self.child);
+        self
     }
 
     /// Serves the guest's messages until the reply is there.
@@ -126,8 +138,28 @@ impl ProcessWorker {
             self.missed_job = matches!(error, LinkError::Closed);
             return Err(self.buried(error));
         }
+        if self.birth.is_none() {
+            match spawn::ready(&mut *self.link) {
+                Ok(birth) => self.birth = Some(birth),
+                Err(error) => {
+                    self.missed_job = matches!(error, LinkError::Closed);
+                    return Err(self.buried(error));
+                }
+            }
+        }
+        let mut has_spoken = false;
         loop {
-            let frame = self.link.receive().map_err(|error| self.buried(error))?;
+            let frame = match self.link.receive() {
+                Ok(frame) => frame,
+                Err(error) => {
+                    // Once it has spoken of the job, what was sent last is an answer and not the job.
+                    self.missed_job = matches!(error, LinkError::Closed)
+                        && !has_spoken
+                        && !self.link.may_be_taken();
+                    return Err(self.buried(error));
+                }
+            };
+            has_spoken = true;
             if frame.job != job.number() {
                 let why = format!("it spoke of job {} during job {}", frame.job, job.number());
                 return Err(self.buried(LinkError::Garbled(why)));
@@ -148,7 +180,7 @@ impl ProcessWorker {
                     self.child.wait(REAP_PATIENCE);
                     return Err(Death::Panicked(message));
                 }
-                FromWorker::Ready | FromWorker::Failed(_) => {
+                FromWorker::Ready(_) | FromWorker::Failed(_) => {
                     let why = "it announced itself twice".to_owned();
                     return Err(self.buried(LinkError::Garbled(why)));
                 }
@@ -176,7 +208,23 @@ impl ProcessWorker {
     }
 }
 
-const KILLED: i32 = 9;
+/// Tells a spawned worker what to run. The socket is the link of the handshake, and may remain it.
+fn introduced(child: &Child, mut pipe: Pipe, recipe: &Recipe) -> Result<Box<dyn Link>, LinkError> {
+    pipe.set_patience(Some(START_PATIENCE))?;
+    let (next, ends) = match recipe.link {
+        LinkKind::Pipe => (None, Vec::new()),
+        LinkKind::Shm => {
+            let (near, ends) = Near::make(recipe)?;
+            (Some(near), ends)
+        }
+    };
+    spawn::tell(&mut pipe, recipe, Role::Worker, &ends)?;
+    drop(ends);
+    Ok(match next {
+        None => Box::new(pipe),
+        Some(near) => near.link(recipe, child),
+    })
+}
 
 fn death_of(exit: Exit) -> Death {
     match exit {
@@ -216,6 +264,10 @@ impl Worker for ProcessWorker {
 
     fn pid(&self) -> Option<u32> {
         Some(self.child.pid())
+    }
+
+    fn birth(&self) -> Option<Birth> {
+        self.birth
     }
 }
 

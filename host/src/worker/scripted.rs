@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::thread::ThreadId;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender};
@@ -27,8 +28,12 @@ pub(crate) enum Act {
     BlockStubbornly,
     /// Panic.
     Panic,
+    /// Echo, and panic over what is done after that.
+    EchoThenPanic,
     /// Take a message that the host posted, and die.
     TakeMailAndDie,
+    /// Post the input, then echo.
+    Post,
     /// Turn out to have died before the job came, so often; then echo.
     MissTimes(usize),
 }
@@ -42,8 +47,28 @@ pub(crate) struct Script {
     /// How many workers die before they get a job, from the first.
     sickly: usize,
     pub(crate) starts: Arc<AtomicUsize>,
+    /// Whether its workers may be driven by any thread.
+    lends: bool,
+    /// Who lives, by slot. Kept only where workers can be killed.
+    hearts: Option<Hearts>,
+    /// The threads that drove a worker, in order.
+    pub(crate) drivers: Arc<Mutex<Vec<ThreadId>>>,
     deaths: Arc<Mutex<HashMap<Vec<u8>, usize>>>,
     gate: (Sender<()>, Receiver<()>),
+}
+
+type Hearts = Arc<Mutex<HashMap<usize, Heart>>>;
+
+/// Hangs up on a worker's vitals when it goes.
+struct Heart {
+    _beat: Sender<()>,
+    dead: Arc<AtomicBool>,
+}
+
+impl Drop for Heart {
+    fn drop(&mut self) {
+        self.dead.store(true, Ordering::SeqCst);
+    }
 }
 
 impl Script {
@@ -53,6 +78,9 @@ impl Script {
             acts: Arc::new(acts.into_iter().collect()),
             failing_starts: 0..0,
             sickly: 0,
+            lends: false,
+            hearts: None,
+            drivers: Arc::default(),
             starts: Arc::default(),
             deaths: Arc::default(),
             gate: crossbeam_channel::unbounded(),
@@ -72,12 +100,38 @@ impl Script {
         Self { sickly, ..self }
     }
 
+    /// The same, but its workers may be driven by any thread.
+    pub(crate) fn lending(self) -> Self {
+        Self {
+            lends: true,
+            ..self
+        }
+    }
+
+    /// The same, but its workers can be killed.
+    pub(crate) fn mortal(self) -> Self {
+        Self {
+            hearts: Some(Arc::default()),
+            ..self
+        }
+    }
+
+    /// Kills the worker of a slot, as the kernel does: at any time. `false` if it had none.
+    pub(crate) fn kill(&self, slot: usize) -> bool {
+        let hearts = self.hearts.as_ref().expect("the workers are mortal");
+        hearts.lock().unwrap().remove(&slot).is_some()
+    }
+
     pub(crate) fn release(&self) {
         self.gate.0.send(()).unwrap();
     }
 }
 
 impl Maker for Script {
+    fn lends(&self) -> bool {
+        self.lends
+    }
+
     fn make(&self, slot: usize) -> Result<Box<dyn Worker>, Death> {
         let start = self.starts.fetch_add(1, Ordering::SeqCst);
         if self.failing_starts.contains(&start) {
@@ -85,6 +139,15 @@ impl Maker for Script {
         }
         let (bell, heard) = crossbeam_channel::bounded(1);
         let label = format!("scripted-{}", slot + 1);
+        let dead = Arc::new(AtomicBool::new(start < self.sickly));
+        let (beat, vitals) = crossbeam_channel::bounded(0);
+        if let Some(hearts) = &self.hearts {
+            let heart = Heart {
+                _beat: beat,
+                dead: Arc::clone(&dead),
+            };
+            hearts.lock().unwrap().insert(slot, heart);
+        }
         Ok(Box::new(Scripted {
             label,
             script: self.clone(),
@@ -92,8 +155,10 @@ impl Maker for Script {
             heard,
             stopped: Arc::default(),
             missed: false,
-            // Hung up: dead.
-            vitals: (start < self.sickly).then(|| crossbeam_channel::bounded(0).1),
+            is_shaken: false,
+            // Without a heart it has hung up: dead.
+            vitals: (start < self.sickly || self.hearts.is_some()).then_some(vitals),
+            dead,
         }))
     }
 }
@@ -106,7 +171,10 @@ struct Scripted {
     /// Whether a throw kills (`Some(was_stopped)`) or only asks.
     stopped: Arc<Mutex<Option<bool>>>,
     missed: bool,
+    /// Whether it panics when it prepares.
+    is_shaken: bool,
     vitals: Option<Receiver<()>>,
+    dead: Arc<AtomicBool>,
 }
 
 impl Scripted {
@@ -122,6 +190,12 @@ impl Scripted {
 
 impl Worker for Scripted {
     fn run(&mut self, job: &Job) -> Result<Reply, Death> {
+        let driver = std::thread::current().id();
+        self.script.drivers.lock().unwrap().push(driver);
+        self.missed = self.dead.load(Ordering::SeqCst);
+        if self.missed {
+            return Err(Death::Signalled(9));
+        }
         let name = std::str::from_utf8(job.input()).unwrap_or_default();
         match self.script.acts.get(name) {
             None => Ok(Self::echo(job)),
@@ -161,12 +235,24 @@ impl Worker for Scripted {
                 }
                 Ok(Self::echo(job))
             }
+            Some(Act::Post) => {
+                job.mail().post(job.input());
+                Ok(Self::echo(job))
+            }
+            Some(Act::EchoThenPanic) => {
+                self.is_shaken = true;
+                Ok(Self::echo(job))
+            }
             Some(Act::Panic) => panic!("the script says so"),
             Some(Act::TakeMailAndDie) => {
                 job.mail().recv(Wait::Forever, &self.heard);
                 Err(Death::Exited(3))
             }
         }
+    }
+
+    fn prepare(&mut self) {
+        assert!(!self.is_shaken, "the script says so");
     }
 
     fn kill_switch(&self) -> KillSwitch {
@@ -189,7 +275,8 @@ impl Worker for Scripted {
     }
 
     fn post_mortem(&self) -> Option<Death> {
-        self.vitals.as_ref().map(|_| Death::Signalled(9))
+        let dead = self.dead.load(Ordering::SeqCst);
+        dead.then_some(Death::Signalled(9))
     }
 }
 

@@ -5,24 +5,32 @@
 //! its last words.
 
 use std::fs::File;
-use std::os::fd::AsFd;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use cofferdam_guest::abi::Level;
 use crossbeam_channel::Receiver;
 
+use super::serve_forks::serve_forks;
 use super::thread::ThreadWorker;
 use super::{HOST_STACK, Worker, panic_message};
 use crate::job::Job;
 use crate::link::pipe::Pipe;
-use crate::link::protocol::{FromHost, FromWorker, Setup};
+use crate::link::protocol::{self, Birth, FromHost, FromWorker, Role, Setup};
+use crate::link::shm::{self, Geometry};
 use crate::link::{Link, LinkError};
 use crate::mail::{Mail, Received, Wait};
+use crate::options::LinkKind;
+use crate::region::Shared;
 use crate::runtime::{Artifact, Program};
-use crate::sys::{child, descriptors};
+use crate::sys::shm::Arena;
+use crate::sys::{child, clock, descriptors};
+use crate::wait::Patience;
 
 /// The environment variable that tells a program that it was spawned as a worker. Its value is the
 /// host's process id.
@@ -48,10 +56,11 @@ const MAX_SETUP: usize = 64 << 10;
 #[must_use = "a worker process has to return from main with this code"]
 pub fn serve_if_worker() -> Option<ExitCode> {
     let host = std::env::var(MARK).ok()?;
+    let began = clock::monotonic();
     // Stderr is captured: what is said here, the host shows as the worker's last words.
     let complain = |why: &str| {
         use std::io::Write;
-        let _ = writeln!(std::io::stderr(), "{why}");
+        let _ = writeln!(io::stderr(), "{why}");
         Some(ExitCode::FAILURE)
     };
     let Ok(host) = host.parse() else {
@@ -62,7 +71,7 @@ pub fn serve_if_worker() -> Option<ExitCode> {
     if let Err(error) = child::die_with(host) {
         return complain(&error.to_string());
     }
-    match serve() {
+    match serve(began, host) {
         Ok(()) => Some(ExitCode::SUCCESS),
         Err(error) => complain(&error.to_string()),
     }
@@ -73,36 +82,135 @@ pub(crate) fn astray() -> bool {
     std::env::var_os(MARK).is_some()
 }
 
-fn serve() -> Result<(), LinkError> {
-    let stream = UnixStream::from(std::io::stdin().as_fd().try_clone_to_owned()?);
-    let image = File::from(descriptors::receive(&stream)?);
-    let mut link = Pipe::new(stream, MAX_SETUP);
-    let setup = Setup::decode(&link.receive()?)?;
-    link.set_max_body(setup.limits.input.max(Job::MAX_MESSAGE).as_len());
+fn serve(began: Duration, host: u32) -> Result<(), LinkError> {
+    let stream = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
+    let mut received = descriptors::receive_all(&stream)?.into_iter();
+    let mut next = || {
+        let missing = || io::Error::from(io::ErrorKind::InvalidData);
+        received.next().ok_or_else(missing)
+    };
+    let image = File::from(next()?);
+    let mut pipe = Pipe::new(stream, MAX_SETUP);
+    let setup = Setup::decode(pipe.receive()?)?;
+    let memory = match setup.region {
+        Some(extent) => Some((next()?, extent)),
+        None => None,
+    };
+    let mut way = match setup.role {
+        Role::Worker => Way::Jobs(End::of(&setup).link(Some(pipe), received.collect())?),
+        Role::ForkServer => Way::Forks(pipe),
+    };
     let stack = setup.settings.stack.saturating_add(HOST_STACK);
     let artifact = Artifact::received(image, setup.settings, setup.fingerprint.clone());
-    let program = match Program::load(&artifact, setup.limits) {
-        Ok(program) => Arc::new(program),
-        Err(error) => return FromWorker::Failed(error.to_string()).send(&mut link, 0),
+    // Its descriptor is not needed any more once it is mapped.
+    let mapped = memory.map(|(memory, extent)| Shared::received(memory, extent).map(Arc::new));
+    let region = match mapped.transpose() {
+        Ok(region) => region,
+        Err(error) => return FromWorker::Failed(error.to_string()).send(way.link(), 0),
     };
+    let program = match Program::load(&artifact, setup.limits) {
+        Ok(program) => Arc::new(program.with_drill(setup.drill).with_region(region)),
+        Err(error) => return FromWorker::Failed(error.to_string()).send(way.link(), 0),
+    };
+    drop(artifact);
     let worker = ThreadWorker::new(String::new(), program, setup.instance);
-    FromWorker::Ready.send(&mut link, 0)?;
     // A thread of the size that the guest's stack limit asks for; `main` has what `ulimit` gave it.
     let serving = std::thread::Builder::new()
         .name("cofferdam-worker".to_owned())
         .stack_size(stack)
-        .spawn(move || serve_jobs(worker, link))?;
+        .spawn(move || {
+            // What another thread has locked stays locked in whatever is forked. The one that is there
+            // waits for this one.
+            let threads = child::threads()?;
+            if setup.role == Role::ForkServer && threads > 2 {
+                let why = format!(
+                    "a program with {threads} threads before `serve_if_worker` cannot be forked: call \
+                     that first thing in `main`, or start workers by exec"
+                );
+                return FromWorker::Failed(why).send(way.link(), 0);
+            }
+            let loaded = clock::monotonic();
+            FromWorker::Ready(Birth { began, loaded }).send(way.link(), 0)?;
+            match way {
+                Way::Jobs(link) => serve_jobs(worker, link),
+                Way::Forks(pipe) => serve_forks(worker, pipe.into_stream(), host, End::of(&setup)),
+            }
+        })?;
     serving
         .join()
         .unwrap_or_else(|_| Err(LinkError::Garbled("the worker panicked".to_owned())))
 }
 
-fn serve_jobs(mut worker: ThreadWorker, link: Pipe) -> Result<(), LinkError> {
+/// What a process serves, and over what.
+enum Way {
+    Jobs(Box<dyn Link>),
+    Forks(Pipe),
+}
+
+impl Way {
+    fn link(&mut self) -> &mut dyn Link {
+        match self {
+            Self::Jobs(link) => &mut **link,
+            Self::Forks(pipe) => pipe,
+        }
+    }
+}
+
+/// A worker's end of its link, as far as it is known before the link is there.
+pub(super) struct End {
+    kind: LinkKind,
+    max_body: usize,
+    geometry: Geometry,
+    patience: Patience,
+}
+
+impl End {
+    fn of(setup: &Setup) -> Self {
+        Self {
+            kind: setup.link,
+            max_body: setup.limits.input.max(Job::MAX_MESSAGE).as_len(),
+            geometry: Geometry::of(&setup.limits),
+            patience: Patience::new(setup.wait, setup.crowd),
+        }
+    }
+
+    /// The link itself: over the socket of the handshake, if there was one, or over what came for it.
+    pub(super) fn link(
+        self,
+        handshake: Option<Pipe>,
+        came: Vec<OwnedFd>,
+    ) -> Result<Box<dyn Link>, LinkError> {
+        let incomplete = |_| LinkError::Garbled("the ends of the link did not come".to_owned());
+        match (self.kind, handshake) {
+            (LinkKind::Pipe, Some(mut pipe)) => {
+                pipe.set_max_body(self.max_body);
+                Ok(Box::new(pipe))
+            }
+            (LinkKind::Pipe, None) => {
+                let [socket] = came.try_into().map_err(incomplete)?;
+                Ok(Box::new(Pipe::new(socket.into(), self.max_body)))
+            }
+            (LinkKind::Shm, _) => {
+                let memories = came.try_into().map_err(incomplete)?;
+                Ok(Box::new(shm::attach(
+                    memories,
+                    self.geometry,
+                    self.patience,
+                )?))
+            }
+        }
+    }
+}
+
+/// Runs jobs until the host hangs up.
+pub(super) fn serve_jobs(mut worker: ThreadWorker, link: Box<dyn Link>) -> Result<(), LinkError> {
     let relay = Arc::new(Relay {
         link: Mutex::new(link),
         job: Mutex::new(0),
     });
     loop {
+        // When the host is told, of being ready or of a reply: it need not wait for this.
+        worker.prepare();
         let frame = match relay.link().receive() {
             Ok(frame) => frame,
             // The host is done with this worker.
@@ -118,13 +226,16 @@ fn serve_jobs(mut worker: ThreadWorker, link: Pipe) -> Result<(), LinkError> {
             return Err(LinkError::Garbled("mail between jobs".to_owned()));
         };
         *relay.job.lock().unwrap_or_else(PoisonError::into_inner) = number;
-        let job = Job::received(number, seed, input, Arc::clone(&relay) as Arc<dyn Mail>);
-        match panic::catch_unwind(AssertUnwindSafe(|| worker.run(&job))) {
-            Ok(Ok(reply)) => FromWorker::Reply(reply).send(&mut *relay.link(), number)?,
+        let mail = Arc::clone(&relay) as Arc<dyn Mail>;
+        let job = Job::received(number, seed, input, mail);
+        match panic::catch_unwind(AssertUnwindSafe(|| worker.run_in_place(&job))) {
+            Ok(Ok((reply, output))) => {
+                protocol::send_reply(&mut **relay.link(), number, &reply, &output)?;
+            }
             Ok(Err(death)) => return Err(LinkError::Garbled(death.to_string())),
             Err(payload) => {
                 let message = panic_message(&*payload);
-                FromWorker::Panicked(message.clone()).send(&mut *relay.link(), number)?;
+                FromWorker::Panicked(message.clone()).send(&mut **relay.link(), number)?;
                 return Err(LinkError::Garbled(message));
             }
         }
@@ -133,24 +244,27 @@ fn serve_jobs(mut worker: ThreadWorker, link: Pipe) -> Result<(), LinkError> {
 
 /// A job's mail, sent over the link. The lock is never contended: one thread runs one job.
 struct Relay {
-    link: Mutex<Pipe>,
+    link: Mutex<Box<dyn Link>>,
     job: Mutex<u64>,
 }
 
 impl Relay {
-    fn link(&self) -> std::sync::MutexGuard<'_, Pipe> {
+    fn link(&self) -> std::sync::MutexGuard<'_, Box<dyn Link>> {
         self.link.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn send(&self, saying: &FromWorker) -> Result<(), LinkError> {
-        let job = *self.job.lock().unwrap_or_else(PoisonError::into_inner);
-        saying.send(&mut *self.link(), job)
+        saying.send(&mut **self.link(), self.job())
+    }
+
+    fn job(&self) -> u64 {
+        *self.job.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Mail for Relay {
     fn post(&self, message: &[u8]) -> bool {
-        self.send(&FromWorker::Post(message.to_vec())).is_ok()
+        protocol::send_post(&mut **self.link(), self.job(), message).is_ok()
     }
 
     fn recv(&self, wait: Wait, _interrupt: &Receiver<()>) -> Received {
@@ -167,5 +281,10 @@ impl Mail for Relay {
 
     fn log(&self, level: Level, line: &str) {
         let _ = self.send(&FromWorker::Log(level, line.to_owned()));
+    }
+
+    fn arena(&self) -> Option<Arc<Arena>> {
+        // A link that fails here will fail when the reply is sent, where somebody hears of it.
+        self.link().arena().unwrap_or_default()
     }
 }

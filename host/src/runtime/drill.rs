@@ -1,0 +1,56 @@
+//! What host code in a worker is told to do wrong, to see who notices.
+//!
+//! A bug in a host function is the fault that the wasm sandbox does not stop. The experiments need it
+//! on demand, in both isolations: a drill is acted out by the host function `log`, in a worker that was
+//! made for it. Nobody outside of this crate can ask for one, no guest can, and a worker that was made
+//! without has no way to begin one.
+
+use std::process;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use serde::{Deserialize, Serialize};
+
+use crate::mail::Mail;
+use crate::sys::fault;
+
+/// What the host function `log` does in place of its work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Drill {
+    /// Leaves a mark in a global variable, and posts who it is: process id and thread id, little endian.
+    Identify,
+    /// Panics.
+    Panic,
+    /// Aborts the process.
+    Abort,
+    /// Touches memory that is not there.
+    Segfault,
+}
+
+/// A global variable of the program, which threads share and processes do not.
+static MARK: AtomicU32 = AtomicU32::new(0);
+
+impl Drill {
+    /// Whether somebody in this process has identified himself.
+    pub(crate) fn mark_is_seen() -> bool {
+        MARK.load(Ordering::SeqCst) != 0
+    }
+
+    pub(super) fn act(self, mail: &dyn Mail) {
+        match self {
+            Self::Identify => {
+                let pid = process::id();
+                MARK.store(pid, Ordering::SeqCst);
+                let thread = rustix::thread::gettid()
+                    .as_raw_nonzero()
+                    .get()
+                    .cast_unsigned();
+                let mut who = pid.to_le_bytes().to_vec();
+                who.extend_from_slice(&thread.to_le_bytes());
+                mail.post(&who);
+            }
+            Self::Panic => panic!("a drill: the host function panics"),
+            Self::Abort => process::abort(),
+            Self::Segfault => fault::segfault(),
+        }
+    }
+}
