@@ -6,16 +6,22 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use super::Pool;
+use super::batch::Loads;
+use super::berth::Berth;
 use super::health::Counters;
+use super::idle::Idle;
 use super::policy::RestartPolicy;
+use super::prepared::Prepared;
 use super::shared::{Incident, Listener, NextRound, Shared};
 use super::supervisor::{Place, Supervisor};
 use crate::guest::Guest;
 use crate::job::{LONGEST, Limits};
-use crate::options::{Isolation, LinkKind, StartMethod};
+use crate::options::{Isolation, LinkKind, StartMethod, WaitPolicy};
+use crate::region::Region;
 use crate::runtime::{
-    Artifact, Cache, InstancePolicy, Metering, Provenance, RuntimeError, Settings,
+    Artifact, Cache, Demand, Drill, InstancePolicy, Metering, Provenance, RuntimeError, Settings,
 };
+use crate::wait::Patience;
 use crate::worker::{self, Maker, Recipe, Wishes};
 
 /// Why a pool could not be built.
@@ -53,14 +59,17 @@ pub enum BuildError {
 }
 
 /// Collects what a pool is to be.
+#[derive(Clone)]
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct PoolBuilder {
     guest: Guest,
     isolation: Isolation,
     start: StartMethod,
     link: LinkKind,
+    spares: usize,
     instance: InstancePolicy,
     metering: Option<Metering>,
+    wait: WaitPolicy,
     workers: usize,
     queue: Option<usize>,
     limits: Limits,
@@ -70,6 +79,8 @@ pub struct PoolBuilder {
     cache: Cache,
     worker_program: Option<PathBuf>,
     listener: Option<Listener>,
+    drill: Option<Drill>,
+    region: Option<Region>,
 }
 
 /// Past this many workers a typing error is likelier than a wish.
@@ -82,8 +93,10 @@ impl PoolBuilder {
             isolation: Isolation::default(),
             start: StartMethod::default(),
             link: LinkKind::default(),
+            spares: 1,
             instance: InstancePolicy::default(),
             metering: None,
+            wait: WaitPolicy::default(),
             workers: 1,
             queue: None,
             limits: Limits::default(),
@@ -93,7 +106,19 @@ impl PoolBuilder {
             cache: Cache::of_user(),
             worker_program: None,
             listener: None,
+            drill: None,
+            region: None,
         }
+    }
+
+    pub(super) fn guest_name(&self) -> &str {
+        self.guest.name()
+    }
+
+    /// Makes the host function `log` do wrong, to see who notices.
+    pub(crate) fn drill(mut self, drill: Option<Drill>) -> Self {
+        self.drill = drill;
+        self
     }
 
     /// Where the workers live. Default: [`Isolation::Process`].
@@ -108,9 +133,22 @@ impl PoolBuilder {
         self
     }
 
+    /// How many workers wait ready with [`StartMethod::Spare`], beside those that work. Default: 1. Each
+    /// takes as much memory as a worker that waits for a job, and no CPU.
+    pub fn spares(mut self, spares: usize) -> Self {
+        self.spares = spares;
+        self
+    }
+
     /// How process workers are reached.
     pub fn link(mut self, link: LinkKind) -> Self {
         self.link = link;
+        self
+    }
+
+    /// How workers and those who wait for them do so. Default: [`WaitPolicy::Auto`].
+    pub fn wait(mut self, wait: WaitPolicy) -> Self {
+        self.wait = wait;
         self
     }
 
@@ -180,6 +218,13 @@ impl PoolBuilder {
         self
     }
 
+    /// Gives the workers memory that all of them share, and with them the host and every other pool that
+    /// has the same region. Default: none.
+    pub fn region(mut self, region: &Region) -> Self {
+        self.region = Some(region.clone());
+        self
+    }
+
     /// Is told of deaths and failed starts, from the thread where they are noticed.
     pub fn on_incident(mut self, listener: impl Fn(&Incident<'_>) + Send + Sync + 'static) -> Self {
         self.listener = Some(Arc::new(listener));
@@ -192,6 +237,15 @@ impl PoolBuilder {
     /// # Errors
     /// [`BuildError`] names the setting or the guest that is at fault.
     pub fn build(self) -> Result<Pool, BuildError> {
+        self.prepare()?.start()
+    }
+
+    /// Does all that can be done before there are workers: compiles the guest, or finds it in the cache,
+    /// and loads it where the workers are threads. What comes out starts any number of pools.
+    ///
+    /// # Errors
+    /// [`BuildError`] names the setting or the guest that is at fault.
+    pub fn prepare(self) -> Result<Prepared, BuildError> {
         if worker::astray() {
             return Err(BuildError::Astray);
         }
@@ -202,7 +256,8 @@ impl PoolBuilder {
             guest: self.guest.name().to_owned(),
             error,
         };
-        let settings = Settings::new(&self.limits, metering);
+        let demand = Demand::of(&self.guest, self.isolation, self.workers);
+        let settings = Settings::new(&self.limits, metering, demand);
         let artifact = Artifact::prepare(&self.guest, settings, &self.cache).map_err(refused)?;
         let prepared = artifact.took();
         let artifact_bytes = artifact.bytes();
@@ -216,20 +271,27 @@ impl PoolBuilder {
             isolation: self.isolation,
             start: self.start,
             link: self.link,
+            spares: self.spares,
+            wait: self.wait,
+            workers: self.workers,
             limits: self.limits,
             instance: self.instance,
+            drill: self.drill,
+            region: self.region.clone(),
             worker_program: self
                 .worker_program
                 .clone()
                 .unwrap_or_else(Wishes::own_program),
         };
         let recipe = Recipe::new(artifact, wishes).map_err(refused)?;
-        let mut pool = self.open(Box::new(recipe))?;
-        pool.prepared = prepared;
-        pool.artifact_bytes = artifact_bytes;
-        pool.cached = cached;
-        pool.cache_trouble = cache_trouble;
-        Ok(pool)
+        Ok(Prepared {
+            builder: self,
+            recipe,
+            took: prepared,
+            artifact_bytes,
+            cached,
+            cache_trouble,
+        })
     }
 
     /// Starts the threads of a pool whose workers come from `maker`.
@@ -248,6 +310,7 @@ impl PoolBuilder {
         let (events, heard) = crossbeam_channel::unbounded();
         let (stop, stopping) = crossbeam_channel::bounded(0);
         let (closing, draining) = crossbeam_channel::bounded(0);
+        let (idling, waiting) = patience(self.wait, self.workers, &*maker);
         let shared = Arc::new(Shared {
             maker,
             limits: self.limits,
@@ -266,11 +329,17 @@ impl PoolBuilder {
                 origin: Instant::now(),
                 nanos: AtomicU64::new(NextRound::UNKNOWN),
             },
+            idle: Idle::new(self.workers),
+            berths: (0..self.workers).map(|_| Berth::new()).collect(),
+            loads: Loads::default(),
+            idling,
+            waiting: Arc::new(waiting),
             workers: (0..self.workers).map(|_| Mutex::default()).collect(),
         });
         let places: Result<Vec<_>, _> = (0..self.workers)
             .map(|index| Place::open(&shared, &tasks, index, None))
             .collect();
+        let waiting = tasks.clone();
         let supervisor = Supervisor {
             shared: Arc::clone(&shared),
             queue: tasks,
@@ -284,6 +353,7 @@ impl PoolBuilder {
         Ok(Pool {
             shared,
             queue: Some(queue),
+            waiting,
             closing: Some(closing),
             supervisor: Some(supervisor),
             submitted: AtomicU64::new(0),
@@ -294,4 +364,21 @@ impl PoolBuilder {
             cache_trouble: None,
         })
     }
+}
+
+/// How slots wait for work, and callers for answers.
+fn patience(policy: WaitPolicy, workers: usize, maker: &dyn Maker) -> (Patience, Patience) {
+    if !maker.lends() {
+        // Every worker, and whoever hands in.
+        let crowd = workers + 1;
+        return (Patience::new(policy, crowd), Patience::new(policy, crowd));
+    }
+    // A worker that can be lent works somewhere else, and needs a CPU there. Who is in a hurry borrows it:
+    // that its own thread looks all the time as well would only take a CPU from the two that talk.
+    let crowd = 2 * workers + 1;
+    let idling = match policy {
+        WaitPolicy::Spin => WaitPolicy::Auto,
+        policy => policy,
+    };
+    (Patience::new(idling, crowd), Patience::new(policy, crowd))
 }

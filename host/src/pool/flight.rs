@@ -1,10 +1,10 @@
-//! The job that a slot runs now, seen by the slot and by the supervisor.
+//! The job that a slot's worker runs now, seen by whoever drives the worker and by the supervisor.
 //!
-//! Whoever takes the flight out of its cell owns the job's promise. The slot takes it when the
-//! worker returns; the supervisor takes it from a thread that does not. That is the whole of
+//! Whoever takes the flight out of its cell owns the job's promise. The driver takes it when the
+//! worker returns; the supervisor takes it from a driver that does not. That is the whole of
 //! "resolved exactly once".
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::ticket::{Completion, Lost, Promise};
@@ -21,13 +21,48 @@ pub(super) struct Task {
     pub(super) missed: u32,
 }
 
+/// From when to when a worker had a task. Read once, since a look at the clock costs as much as handing over.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Span {
+    pub(super) started: Instant,
+    pub(super) ended: Instant,
+}
+
+impl Span {
+    pub(super) fn since(started: Instant) -> Self {
+        Self {
+            started,
+            ended: Instant::now(),
+        }
+    }
+
+    /// Of a task that no worker took up.
+    pub(super) fn nothing() -> Self {
+        let now = Instant::now();
+        Self {
+            started: now,
+            ended: now,
+        }
+    }
+}
+
 /// A task in a worker's hands.
 pub(super) struct Airborne {
     pub(super) task: Task,
     pub(super) started: Instant,
     pub(super) timeout: Option<Duration>,
+    pub(super) pilot: Pilot,
     switch: KillSwitch,
     pub(super) thrown: Option<(Why, Thrown, Instant)>,
+}
+
+/// Whose thread drives the worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pilot {
+    /// The slot's own.
+    Slot,
+    /// That of a caller who borrowed the worker.
+    Caller,
 }
 
 /// Why a kill switch was thrown.
@@ -37,9 +72,24 @@ pub(super) enum Why {
     Cancelled,
 }
 
-/// The cell of one slot thread.
+/// The cell of one slot.
 #[derive(Default)]
-pub(super) struct Flight(Mutex<Option<Airborne>>);
+pub(super) struct Flight(Mutex<Cell>);
+
+#[derive(Default)]
+struct Cell {
+    /// The launches so far: a driver that was given up must not take the flight of its successor.
+    launches: u64,
+    airborne: Option<Airborne>,
+}
+
+/// One launch.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Leg {
+    launch: u64,
+    /// When it will be overdue.
+    pub(super) due: Option<Instant>,
+}
 
 /// What the supervisor found when it looked at a flight.
 pub(super) enum Sighting {
@@ -62,51 +112,97 @@ const BURIAL: Duration = Duration::from_secs(10);
 const ASK_AGAIN: Duration = Duration::from_millis(10);
 
 impl Task {
-    pub(super) fn resolve(self, worker: &str, started: Instant, result: Result<Reply, Lost>) {
-        self.promise.keep(Completion {
+    pub(super) fn new(job: Job, promise: Promise, submitted: Instant) -> Self {
+        Self {
+            job,
+            promise,
+            submitted,
+            attempts: 0,
+            missed: 0,
+        }
+    }
+
+    /// Keeps the promise.
+    pub(super) fn resolve(self, worker: Arc<str>, span: Span, result: Result<Reply, Lost>) {
+        let (promise, completion) = self.split(worker, span, result);
+        promise.keep(completion);
+    }
+
+    /// The completion alone, where whoever was promised it is here himself.
+    pub(super) fn end(
+        self,
+        worker: Arc<str>,
+        span: Span,
+        result: Result<Reply, Lost>,
+    ) -> Completion {
+        let (promise, completion) = self.split(worker, span, result);
+        promise.release();
+        completion
+    }
+
+    fn split(
+        self,
+        worker: Arc<str>,
+        span: Span,
+        result: Result<Reply, Lost>,
+    ) -> (Promise, Completion) {
+        let completion = Completion {
             job: self.job.number(),
-            worker: worker.into(),
+            worker,
             result,
             attempts: self.attempts,
-            queued: started.saturating_duration_since(self.submitted),
-            wall: started.elapsed(),
-        });
+            queued: span.started.saturating_duration_since(self.submitted),
+            wall: span.ended.saturating_duration_since(span.started),
+        };
+        (self.promise, completion)
     }
 }
 
 impl Flight {
-    fn cell(&self) -> std::sync::MutexGuard<'_, Option<Airborne>> {
+    fn cell(&self) -> MutexGuard<'_, Cell> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts a task into a worker's hands, and says when it will be overdue.
+    /// Puts a task into a worker's hands.
     pub(super) fn launch(
         &self,
         task: Task,
         switch: KillSwitch,
+        started: Instant,
         timeout: Option<Duration>,
-    ) -> Option<Instant> {
+        pilot: Pilot,
+    ) -> Leg {
         switch.rearm();
-        let started = Instant::now();
-        *self.cell() = Some(Airborne {
+        let mut cell = self.cell();
+        cell.launches += 1;
+        cell.airborne = Some(Airborne {
             task,
             started,
             timeout,
+            pilot,
             switch,
             thrown: None,
         });
-        timeout.map(|timeout| started + timeout)
+        Leg {
+            launch: cell.launches,
+            due: timeout.map(|timeout| started + timeout),
+        }
     }
 
-    /// Takes the flight back from a worker that returned; `None` if the thread was given up.
-    pub(super) fn land(&self) -> Option<Airborne> {
-        self.cell().take()
+    /// Takes the flight back from a worker that returned; `None` if whoever drove it was given up.
+    pub(super) fn land(&self, leg: Leg) -> Option<Airborne> {
+        let mut cell = self.cell();
+        if cell.launches == leg.launch {
+            cell.airborne.take()
+        } else {
+            None
+        }
     }
 
     /// Throws the kill switch if the deadline has passed, and gives up a thread that did not listen.
     pub(super) fn look(&self, now: Instant) -> Sighting {
         let mut cell = self.cell();
-        let Some(airborne) = cell.as_mut() else {
+        let Some(airborne) = cell.airborne.as_mut() else {
             return Sighting::Fine(None);
         };
         match airborne.thrown {
@@ -116,9 +212,11 @@ impl Flight {
             Some((_, thrown, when))
                 if matches!(thrown, Thrown::Killed { .. }) || now >= when + GRACE =>
             {
-                cell.take().map_or(Sighting::Fine(None), |airborne| {
-                    Sighting::Overdue(Box::new(airborne))
-                })
+                cell.airborne
+                    .take()
+                    .map_or(Sighting::Fine(None), |airborne| {
+                        Sighting::Overdue(Box::new(airborne))
+                    })
             }
             Some((.., when)) => {
                 airborne.switch.throw();
@@ -134,9 +232,14 @@ impl Flight {
         }
     }
 
+    /// Takes the task of a flight that nobody will land.
+    pub(super) fn abandon(&self) -> Option<Task> {
+        self.cell().airborne.take().map(|airborne| airborne.task)
+    }
+
     /// Ends the flight, whatever its deadline.
     pub(super) fn cancel(&self, now: Instant) {
-        if let Some(airborne) = self.cell().as_mut()
+        if let Some(airborne) = self.cell().airborne.as_mut()
             && airborne.thrown.is_none()
         {
             airborne.throw(Why::Cancelled, now);
@@ -152,10 +255,11 @@ impl Airborne {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
+    use crate::options::WaitPolicy;
+    use crate::wait::Patience;
     use crate::worker::Kill;
 
     struct Counting(Arc<AtomicUsize>, Thrown);
@@ -170,33 +274,30 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn in_the_air(
-        timeout: Option<Duration>,
-        thrown: Thrown,
-    ) -> (Flight, Arc<AtomicUsize>, Instant) {
+    fn in_the_air(timeout: Option<Duration>, thrown: Thrown) -> (Flight, Arc<AtomicUsize>, Leg) {
         let throws = Arc::new(AtomicUsize::new(0));
         let switch = KillSwitch::new(Counting(Arc::clone(&throws), thrown));
         let flight = Flight::default();
-        let (promise, _ticket) = Promise::with_ticket(0);
-        let submitted = Instant::now();
-        flight.launch(
-            Task {
-                job: Job::new(""),
-                promise,
-                submitted,
-                attempts: 1,
-                missed: 0,
-            },
-            switch,
-            timeout,
-        );
-        let started = flight.cell().as_ref().unwrap().started;
-        (flight, throws, started)
+        let leg = launch(&flight, switch, timeout);
+        (flight, throws, leg)
+    }
+
+    fn launch(flight: &Flight, switch: KillSwitch, timeout: Option<Duration>) -> Leg {
+        let patience = Arc::new(Patience::new(WaitPolicy::Park, 1));
+        let (promise, _ticket) = Promise::with_ticket(0, &patience);
+        let started = Instant::now();
+        let task = Task::new(Job::new(""), promise, started);
+        flight.launch(task, switch, started, timeout, Pilot::Slot)
+    }
+
+    fn started(flight: &Flight) -> Instant {
+        flight.cell().airborne.as_ref().unwrap().started
     }
 
     #[test]
     fn before_the_deadline_nothing_happens_and_the_deadline_is_named() {
-        let (flight, throws, started) = in_the_air(Some(SECOND), Thrown::Asked);
+        let (flight, throws, _) = in_the_air(Some(SECOND), Thrown::Asked);
+        let started = started(&flight);
         let Sighting::Fine(next) = flight.look(started + SECOND / 2) else {
             panic!("overdue")
         };
@@ -206,8 +307,8 @@ mod tests {
 
     #[test]
     fn at_the_deadline_a_process_is_killed_once() {
-        let (flight, throws, started) =
-            in_the_air(Some(SECOND), Thrown::Killed { was_stopped: false });
+        let (flight, throws, _) = in_the_air(Some(SECOND), Thrown::Killed { was_stopped: false });
+        let started = started(&flight);
         for _ in 0..3 {
             flight.look(started + SECOND);
         }
@@ -216,7 +317,8 @@ mod tests {
 
     #[test]
     fn a_thread_is_asked_again_until_the_grace_is_over() {
-        let (flight, throws, started) = in_the_air(Some(SECOND), Thrown::Asked);
+        let (flight, throws, _) = in_the_air(Some(SECOND), Thrown::Asked);
+        let started = started(&flight);
         let mut now = started + SECOND;
         let mut looks = 0;
         while let Sighting::Fine(next) = flight.look(now) {
@@ -232,29 +334,35 @@ mod tests {
 
     #[test]
     fn a_thread_that_does_not_listen_is_given_up_after_the_grace() {
-        let (flight, _, started) = in_the_air(Some(SECOND), Thrown::Asked);
+        let (flight, _, leg) = in_the_air(Some(SECOND), Thrown::Asked);
+        let started = started(&flight);
         flight.look(started + SECOND);
         assert!(matches!(
             flight.look(started + SECOND + GRACE),
             Sighting::Overdue(_)
         ));
-        assert!(flight.land().is_none(), "the thread finds its flight gone");
+        assert!(
+            flight.land(leg).is_none(),
+            "the thread finds its flight gone"
+        );
     }
 
     #[test]
     fn a_killed_process_is_waited_for() {
-        let (flight, _, started) = in_the_air(Some(SECOND), Thrown::Killed { was_stopped: false });
+        let (flight, _, leg) = in_the_air(Some(SECOND), Thrown::Killed { was_stopped: false });
+        let started = started(&flight);
         flight.look(started + SECOND);
         assert!(matches!(
             flight.look(started + 5 * SECOND),
             Sighting::Fine(Some(_))
         ));
-        assert!(flight.land().is_some());
+        assert!(flight.land(leg).is_some());
     }
 
     #[test]
     fn a_slot_that_does_not_come_back_from_a_killed_process_is_given_up() {
-        let (flight, _, started) = in_the_air(Some(SECOND), Thrown::Killed { was_stopped: false });
+        let (flight, _, _) = in_the_air(Some(SECOND), Thrown::Killed { was_stopped: false });
+        let started = started(&flight);
         flight.look(started + SECOND);
         let sighting = flight.look(started + SECOND + BURIAL);
         assert!(matches!(sighting, Sighting::Overdue(_)));
@@ -262,7 +370,8 @@ mod tests {
 
     #[test]
     fn without_a_time_limit_nothing_is_ever_due() {
-        let (flight, throws, started) = in_the_air(None, Thrown::Asked);
+        let (flight, throws, _) = in_the_air(None, Thrown::Asked);
+        let started = started(&flight);
         assert!(matches!(
             flight.look(started + 1000 * SECOND),
             Sighting::Fine(None)
@@ -272,13 +381,26 @@ mod tests {
 
     #[test]
     fn a_cancelled_flight_is_cancelled_once() {
-        let (flight, throws, started) = in_the_air(None, Thrown::Asked);
+        let (flight, throws, leg) = in_the_air(None, Thrown::Asked);
+        let started = started(&flight);
         flight.cancel(started);
         flight.cancel(started);
         assert_eq!(throws.load(Ordering::SeqCst), 1);
         assert!(matches!(
-            flight.land().unwrap().thrown,
+            flight.land(leg).unwrap().thrown,
             Some((Why::Cancelled, Thrown::Asked, _))
         ));
+    }
+
+    #[test]
+    fn a_driver_that_was_given_up_does_not_land_the_flight_of_its_successor() {
+        let (flight, _, stale) = in_the_air(Some(SECOND), Thrown::Asked);
+        let started = started(&flight);
+        flight.look(started + SECOND);
+        flight.look(started + SECOND + GRACE);
+        let switch = KillSwitch::new(Counting(Arc::default(), Thrown::Asked));
+        let leg = launch(&flight, switch, None);
+        assert!(flight.land(stale).is_none());
+        assert!(flight.land(leg).is_some());
     }
 }

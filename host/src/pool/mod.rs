@@ -1,19 +1,29 @@
 //! A pool of workers: jobs in, tickets out. It never sees an isolation.
 //!
-//! A job goes from [`Pool::submit`] through a bounded queue to the thread of a [`slot`], which runs
-//! it on its worker and resolves the ticket. The [`supervisor`] watches the flights: it throws kill
-//! switches at deadlines and gives up threads that do not listen. What to do after a failed start
-//! is [`policy`], pure.
+//! A job goes from [`Pool::submit`] through a bounded queue, or from [`Pool::submit_many`] by way of a
+//! [`batch`], to the thread of a [`slot`], which runs it on its worker and resolves the ticket.
+//! [`Pool::call`] takes a [`loan`] instead, where there is an [`idle`] worker that may be lent. The
+//! [`supervisor`] watches the flights: it throws kill switches at deadlines and gives up threads that do
+//! not listen. What to do after a failed start is [`policy`], pure.
 
+mod batch;
+mod berth;
 mod builder;
 mod flight;
 mod health;
+mod idle;
+mod loan;
 mod policy;
+mod prepared;
 mod shared;
 mod slot;
 mod supervisor;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_of_batches;
+#[cfg(test)]
+mod tests_of_calls;
 mod ticket;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,19 +31,23 @@ use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::Sender;
+use crossbeam_channel::{Receiver, Sender};
 
 use crate::guest::Guest;
 use crate::job::Job;
 use crate::units::ByteSize;
 
+pub use batch::{Batch, Ordered, Unordered};
 pub use builder::{BuildError, PoolBuilder};
 pub use health::Health;
 pub use policy::RestartPolicy;
+pub use prepared::Prepared;
 pub use shared::Incident;
 pub use ticket::{Completion, Lost, Ticket};
 
+use batch::Load;
 use flight::Task;
+use loan::Loan;
 use shared::Shared;
 use supervisor::Event;
 use ticket::Promise;
@@ -43,6 +57,8 @@ pub struct Pool {
     shared: Arc<Shared>,
     /// `None` once the pool takes no more jobs.
     queue: Option<Sender<Task>>,
+    /// The queue's other end, for what is handed in while the last thread ends.
+    waiting: Receiver<Task>,
     supervisor: Option<JoinHandle<()>>,
     /// Hangs up when the pool takes no more jobs, after `queue` has.
     closing: Option<Sender<()>>,
@@ -95,9 +111,83 @@ impl Pool {
     /// [`SubmitError::InputTooLarge`], or [`SubmitError::NoWorkers`] when every slot is closed.
     pub fn submit(&self, job: Job) -> Result<Ticket, SubmitError> {
         let (job, number) = self.admit(job)?;
-        let (promise, ticket) = Promise::with_ticket(number);
+        let (promise, ticket) = Promise::with_ticket(number, &self.shared.waiting);
         self.enqueue(job, promise);
         Ok(ticket)
+    }
+
+    /// Runs one job and waits for its end, in the quickest way there is.
+    ///
+    /// Where workers are processes, the calling thread drives an idle one itself: nobody else has to be
+    /// woken. The job's handlers then run on the calling thread. Where no worker is idle, or others wait
+    /// already, and where workers are threads, it is [`Pool::submit`] and [`Ticket::wait`].
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use cofferdam::{Guest, Isolation, Job, Pool};
+    ///
+    /// let pool = Pool::builder(Guest::embedded("echo")?).isolation(Isolation::Thread).build()?;
+    /// let completion = pool.call(Job::new("there and back"))?;
+    /// assert_eq!(completion.result?.output, b"there and back");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Pool::submit`].
+    pub fn call(&self, job: Job) -> Result<Completion, SubmitError> {
+        let (job, number) = self.admit(job)?;
+        if !self.work_waits()
+            && let Some(loan) = Loan::of(&self.shared)
+        {
+            return Ok(loan.run(job, || self.work_waits()));
+        }
+        let (promise, ticket) = Promise::with_ticket(number, &self.shared.waiting);
+        self.enqueue(job, promise);
+        Ok(ticket.wait())
+    }
+
+    /// Hands in many jobs at once. Does not wait: the batch keeps what no worker has taken yet.
+    ///
+    /// Each worker takes the next job when it is done with one, so none waits behind a slow one while
+    /// another worker is idle. Jobs that are submitted one by one take turns with those of a batch, and
+    /// batches come one after another. Completions are there as jobs end:
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use cofferdam::{Guest, Isolation, Job, Pool};
+    ///
+    /// let pool = Pool::builder(Guest::embedded("echo")?).isolation(Isolation::Thread).workers(2).build()?;
+    /// let batch = pool.submit_many((0..100).map(|n| Job::new(format!("job {n}"))))?;
+    /// for (n, completion) in batch.ordered().enumerate() {
+    ///     assert_eq!(completion.result?.output, format!("job {n}").into_bytes());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Pool::submit`]; one input that is too large refuses all of them.
+    pub fn submit_many(&self, jobs: impl IntoIterator<Item = Job>) -> Result<Batch, SubmitError> {
+        let mut jobs: Vec<Job> = jobs.into_iter().collect();
+        for job in &jobs {
+            self.check(job)?;
+        }
+        let count = jobs.len();
+        let first = self.submitted.fetch_add(count as u64, Ordering::Relaxed);
+        for (job, number) in jobs.iter_mut().zip(first..) {
+            job.set_number(number, self.seed);
+        }
+        let (load, batch) = Load::new(jobs, first, &self.shared.waiting);
+        self.shared.loads.add(load);
+        // Stopped since it was checked: whoever answers what is left may have done so already.
+        if let Some(why) = self.shared.ended() {
+            self.shared.end_loads(&why);
+        }
+        for _ in 0..count.min(self.shared.berths.len()) {
+            self.shared.call_idle();
+        }
+        Ok(batch)
     }
 
     /// Hands in a job and calls `done` with its completion, in the order in which jobs end. Waits
@@ -117,7 +207,14 @@ impl Pool {
         Ok(number)
     }
 
-    fn admit(&self, job: Job) -> Result<(Job, u64), SubmitError> {
+    fn admit(&self, mut job: Job) -> Result<(Job, u64), SubmitError> {
+        self.check(&job)?;
+        let number = self.submitted.fetch_add(1, Ordering::Relaxed);
+        job.set_number(number, self.seed);
+        Ok((job, number))
+    }
+
+    fn check(&self, job: &Job) -> Result<(), SubmitError> {
         let limit = self.shared.limits.input;
         let size = ByteSize::from_bytes(job.input().len() as u64);
         if size > limit {
@@ -129,25 +226,28 @@ impl Pool {
         if let Some(why) = self.shared.broken.get() {
             return Err(SubmitError::NoWorkers(why.clone()));
         }
-        let number = self.submitted.fetch_add(1, Ordering::Relaxed);
-        Ok((job.numbered(number, self.seed), number))
+        Ok(())
+    }
+
+    fn queue(&self) -> &Sender<Task> {
+        self.queue
+            .as_ref()
+            .expect("only drain and drop take the queue, and they take the pool")
+    }
+
+    fn work_waits(&self) -> bool {
+        !self.queue().is_empty() || self.shared.loads.wait()
     }
 
     fn enqueue(&self, job: Job, promise: Promise) {
-        let task = Task {
-            job,
-            promise,
-            submitted: Instant::now(),
-            attempts: 0,
-            missed: 0,
-        };
-        let queue = self
-            .queue
-            .as_ref()
-            .expect("only drain and drop take the queue, and they take the pool");
-        // The supervisor holds a reader as long as there are slots. Without one, the task comes
-        // back, and its promise says `Cancelled` when it goes.
-        drop(queue.send(task));
+        let task = Task::new(job, promise, Instant::now());
+        // It cannot fail: this pool holds a reader itself.
+        drop(self.queue().send(task));
+        self.shared.call_idle();
+        // Stopped since it was checked: whoever answers what is left may have done so already.
+        if let Some(why) = self.shared.ended() {
+            self.shared.end_queue(&self.waiting, &why);
+        }
     }
 
     /// Takes no more jobs, finishes those that were taken, and ends the workers.
@@ -205,6 +305,9 @@ impl Pool {
     fn close(&mut self) {
         self.queue = None;
         self.closing = None;
+        for berth in &self.shared.berths {
+            berth.ring();
+        }
     }
 
     fn join(&mut self) {

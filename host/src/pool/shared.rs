@@ -8,13 +8,17 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender};
 
 use super::WorkerInfo;
-use super::flight::Task;
+use super::batch::{Load, Loads};
+use super::berth::{Berth, Crew};
+use super::flight::{Span, Task};
 use super::health::Counters;
+use super::idle::Idle;
 use super::policy::RestartPolicy;
 use super::supervisor::Event;
 use super::ticket::Lost;
 use crate::job::{Death, Limits, Reply};
-use crate::worker::{Maker, Worker};
+use crate::wait::Patience;
+use crate::worker::Maker;
 
 /// Something that an operator wants to know. Borrowed: the listener takes what it needs.
 #[derive(Debug)]
@@ -69,6 +73,13 @@ pub(super) struct Shared {
     pub(super) broken: OnceLock<String>,
     pub(super) events: Sender<Event>,
     pub(super) next_round: NextRound,
+    pub(super) idle: Idle,
+    pub(super) berths: Box<[Berth]>,
+    pub(super) loads: Loads,
+    /// Of slots that wait for work.
+    pub(super) idling: Patience,
+    /// Of callers that wait for answers.
+    pub(super) waiting: Arc<Patience>,
     pub(super) workers: Vec<Mutex<Option<WorkerInfo>>>,
 }
 
@@ -116,25 +127,56 @@ impl Shared {
     pub(super) fn answer(
         &self,
         task: Task,
-        worker: &str,
-        started: Instant,
+        worker: Arc<str>,
+        span: Span,
         result: Result<Reply, Lost>,
     ) {
         Counters::add(&self.counters.answered);
-        task.resolve(worker, started, result);
+        task.resolve(worker, span, result);
     }
 
     /// Answers a task that no worker takes up, since the pool was stopped.
     pub(super) fn cancel(&self, task: Task) {
-        self.answer(task, "", Instant::now(), Err(Lost::Cancelled));
+        self.answer(task, "".into(), Span::nothing(), Err(Lost::Cancelled));
+    }
+
+    /// Sends an idle slot to work, if there is one. Called after the work was handed in; whoever leaves
+    /// a call to work unanswered passes it on with this.
+    pub(super) fn call_idle(&self) {
+        if let Some(slot) = self.idle.claim_any() {
+            self.berths[slot].call();
+        }
+    }
+
+    /// Answers the jobs of all batches that no worker has taken up.
+    pub(super) fn end_loads(&self, why: &Lost) {
+        let mut current: Option<Arc<Load>> = None;
+        while let Some(task) = self.loads.take(&mut current) {
+            self.answer(task, "".into(), Span::nothing(), Err(why.clone()));
+        }
+    }
+
+    /// Answers the jobs that no worker has taken from the queue.
+    pub(super) fn end_queue(&self, queue: &Receiver<Task>, why: &Lost) {
+        for task in queue.try_iter() {
+            self.answer(task, "".into(), Span::nothing(), Err(why.clone()));
+        }
+    }
+
+    /// What became of the pool, if it takes up no jobs any more.
+    pub(super) fn ended(&self) -> Option<Lost> {
+        if self.killed.load(Ordering::SeqCst) {
+            return Some(Lost::Cancelled);
+        }
+        self.broken.get().cloned().map(Lost::NoWorkers)
     }
 
     /// Gives a task back that is to be run again; else answers it with the death.
     pub(super) fn retry_or_answer(
         &self,
         task: Task,
-        worker: &str,
-        started: Instant,
+        worker: Arc<str>,
+        span: Span,
         death: Death,
     ) -> Option<Task> {
         let again = task.attempts <= self.retries && task.job.can_be_repeated();
@@ -142,26 +184,25 @@ impl Shared {
             Counters::add(&self.counters.retried);
             return Some(task);
         }
-        self.answer(task, worker, started, Err(Lost::Worker(death)));
+        self.answer(task, worker, span, Err(Lost::Worker(death)));
         None
     }
 
-    pub(super) fn enter(&self, slot: usize, worker: Option<&dyn Worker>) {
-        let info = worker.map(|worker| WorkerInfo {
-            label: worker.label().to_owned(),
-            pid: worker.pid(),
+    pub(super) fn enter(&self, slot: usize, crew: Option<&Crew>) {
+        let info = crew.map(|crew| WorkerInfo {
+            label: crew.label.as_ref().to_owned(),
+            pid: crew.worker.pid(),
         });
         *self.workers[slot]
             .lock()
             .unwrap_or_else(PoisonError::into_inner) = info;
     }
 
-    pub(super) fn label_of(&self, slot: usize) -> String {
+    pub(super) fn label_of(&self, slot: usize) -> Arc<str> {
         let info = self.workers[slot]
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         info.as_ref()
-            .map(|info| info.label.clone())
-            .unwrap_or_default()
+            .map_or_else(|| "".into(), |info| info.label.as_str().into())
     }
 }

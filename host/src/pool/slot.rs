@@ -1,27 +1,37 @@
 //! One slot: a thread that holds one worker and brings it one task after another.
 
-use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, never, select};
+use crossbeam_channel::{Receiver, Sender, TryRecvError, never, select};
 
-use super::flight::{Airborne, Flight, Task, Why};
+use super::batch::Load;
+use super::berth::{Crew, Heard, Landed, Moored};
+use super::flight::{Airborne, Pilot, Span, Task, Why};
 use super::health::Counters;
 use super::policy::{Next, StartRecord};
 use super::shared::{Incident, Shared};
 use super::supervisor::Event;
 use super::ticket::Lost;
 use crate::job::{Death, Outcome, Reply};
-use crate::worker::{Thrown, Worker, panic_message};
+use crate::worker::Thrown;
 
 /// A slot thread's view of the pool.
 pub(super) struct Slot {
-    pub(super) index: usize,
-    pub(super) shared: Arc<Shared>,
-    pub(super) queue: Receiver<Task>,
-    pub(super) flight: Arc<Flight>,
+    index: usize,
+    shared: Arc<Shared>,
+    queue: Receiver<Task>,
+    /// The batch that the last job came from.
+    load: Option<Arc<Load>>,
+    turn: Turn,
+}
+
+/// Where the next task is looked for first: neither may starve the other.
+#[derive(Clone, Copy)]
+enum Turn {
+    Queue,
+    Batches,
 }
 
 /// How often a task is handed on because its worker turned out to be dead before the job reached it.
@@ -45,9 +55,21 @@ impl Drop for Farewell {
 
 /// What a slot thread is told while it waits.
 enum Told {
-    Task(Task),
-    WorkerGone(Death),
+    Task(Crew, Task),
+    /// A caller brought the worker back, with an ending that is to be judged.
+    Landed(Crew, Box<Landed>),
+    /// A caller who had the worker was given up; the task is to be run again, if one is given.
+    GivenUp(Option<Task>),
+    WorkerGone(Crew, Death),
     Finish,
+}
+
+/// What there is to do for a slot.
+enum Work {
+    Task(Task),
+    Nothing,
+    /// Nothing, and nothing will come.
+    Over,
 }
 
 /// Whether the slot's thread goes on.
@@ -61,36 +83,69 @@ enum After {
 }
 
 impl Slot {
+    pub(super) fn new(index: usize, shared: Arc<Shared>, queue: Receiver<Task>) -> Self {
+        Self {
+            index,
+            shared,
+            queue,
+            load: None,
+            turn: Turn::Queue,
+        }
+    }
+
     /// Serves until the queue is closed, the pool is stopped, or the thread was given up.
-    pub(super) fn serve(self, carried: Option<Task>) {
+    pub(super) fn serve(mut self, carried: Option<Task>) {
         let mut farewell = Farewell(Some(self.shared.events.clone()));
         let mut carried = carried;
         let mut record = StartRecord::new(self.shared.restart);
-        'worker: while let Some(mut worker) = self.start(&mut record, &mut carried) {
-            let mut served = false;
+        'worker: while let Some(mut crew) = self.start(&mut record, &mut carried) {
             loop {
-                let told = carried
-                    .take()
-                    .map_or_else(|| self.wait(&*worker), Told::Task);
-                let task = match told {
-                    Told::Task(task) => task,
-                    Told::WorkerGone(death) => {
-                        self.report_death(&*worker, &death, None);
+                let told = match carried.take() {
+                    Some(task) => Told::Task(crew, task),
+                    None => self.wait(crew),
+                };
+                let (back, after) = match told {
+                    Told::Task(mut crew, task) => {
+                        let after = self.run(&mut crew, task);
+                        (crew, after)
+                    }
+                    Told::Landed(crew, landed) => {
+                        let after = self.judge(&crew, *landed);
+                        (crew, after)
+                    }
+                    Told::GivenUp(again) => {
+                        carried = again;
+                        continue 'worker;
+                    }
+                    Told::WorkerGone(crew, death) => {
+                        self.report_death(&crew, &death, None);
                         // One that dies before its first job might as well not have started.
-                        if !served && !self.set_back(&mut record, &death, &mut carried) {
+                        if crew.served {
+                            record.started();
+                        } else if !self.set_back(&mut record, &death, &mut carried) {
                             break 'worker;
                         }
                         continue 'worker;
                     }
                     Told::Finish => break 'worker,
                 };
-                match self.run(&mut *worker, task) {
+                crew = back;
+                match after {
                     After::Keep => {
-                        served = true;
+                        crew.served = true;
                         record.started();
+                        if !self.prepare(&mut crew) {
+                            continue 'worker;
+                        }
                     }
                     After::Replace(again) => {
                         carried = again;
+                        // One that never said that it was ready might as well not have started.
+                        if let Some(death) = crew.stillbirth()
+                            && !self.set_back(&mut record, &death, &mut carried)
+                        {
+                            break 'worker;
+                        }
                         continue 'worker;
                     }
                     // The flight belongs to the supervisor, and so does the slot's place.
@@ -107,12 +162,12 @@ impl Slot {
     }
 
     /// Starts a worker; `None` when the slot is to end.
-    fn start(
-        &self,
-        record: &mut StartRecord,
-        carried: &mut Option<Task>,
-    ) -> Option<Box<dyn Worker>> {
+    fn start(&mut self, record: &mut StartRecord, carried: &mut Option<Task>) -> Option<Crew> {
         self.shared.enter(self.index, None);
+        // It may have been called to work that somebody else can do sooner.
+        if self.work_waits() {
+            self.shared.call_idle();
+        }
         loop {
             if self.shared.killed.load(Ordering::SeqCst) {
                 return None;
@@ -120,8 +175,9 @@ impl Slot {
             let death = match self.shared.maker.make(self.index) {
                 Ok(worker) => {
                     Counters::add(&self.shared.counters.started);
-                    self.shared.enter(self.index, Some(&*worker));
-                    return Some(worker);
+                    let crew = Crew::new(worker, self.index);
+                    self.shared.enter(self.index, Some(&crew));
+                    return Some(crew);
                 }
                 Err(death) => death,
             };
@@ -139,6 +195,10 @@ impl Slot {
         carried: &mut Option<Task>,
     ) -> bool {
         Counters::add(&self.shared.counters.failed_starts);
+        // It may have been called to work that somebody else can do sooner.
+        if self.work_waits() {
+            self.shared.call_idle();
+        }
         match record.failed(Instant::now()) {
             Next::TryAgainAfter(pause) => {
                 self.shared.tell(&Incident::StartFailed {
@@ -172,7 +232,7 @@ impl Slot {
                 recv(closing) -> _ => closed = true,
                 default(step) => if step == left { return true },
             }
-            if closed && !carries && self.queue.is_empty() {
+            if closed && !carries && !self.work_waits() {
                 return false;
             }
         }
@@ -188,66 +248,131 @@ impl Slot {
         let last = self.shared.open_slots.fetch_sub(1, Ordering::SeqCst) == 1;
         if !last {
             if let Some(task) = carried {
+                let lost = Lost::Worker(death.clone());
                 self.shared
-                    .answer(task, "", Instant::now(), Err(Lost::Worker(death.clone())));
+                    .answer(task, "".into(), Span::nothing(), Err(lost));
+            }
+            if self.work_waits() {
+                self.shared.call_idle();
             }
             return;
         }
         let why = format!("every worker failed to start, the last one so: {death}");
         let _ = self.shared.broken.set(why.clone());
+        let lost = Lost::NoWorkers(why);
+        self.shared.end_loads(&lost);
         for task in carried.into_iter().chain(self.queue.iter()) {
             self.shared
-                .answer(task, "", Instant::now(), Err(Lost::NoWorkers(why.clone())));
+                .answer(task, "".into(), Span::nothing(), Err(lost.clone()));
         }
     }
 
-    fn wait(&self, worker: &dyn Worker) -> Told {
-        let Some(vitals) = worker.vitals() else {
-            return self.queue.recv().map_or(Told::Finish, Told::Task);
-        };
-        // Before the queue is asked: a task must not be given to a worker that is known to be dead.
-        let gone = || worker.post_mortem().map(Told::WorkerGone);
-        if let Some(told) = gone() {
-            return told;
-        }
-        select! {
-            recv(self.queue) -> task => task.map_or(Told::Finish, Told::Task),
-            // The vitals end after the post-mortem is written.
-            recv(vitals) -> _ => gone().unwrap_or(Told::Finish),
+    /// Waits for something to do.
+    fn wait(&mut self, mut crew: Crew) -> Told {
+        loop {
+            // Before the queue is asked: a task must not be given to a worker that is known to be dead.
+            if let Some(death) = crew.post_mortem() {
+                return Told::WorkerGone(crew, death);
+            }
+            match self.take() {
+                Work::Task(task) => return Told::Task(crew, task),
+                Work::Over => return Told::Finish,
+                Work::Nothing => {}
+            }
+            match self.idle(crew) {
+                Moored::Idle(back) => crew = back,
+                Moored::Landed(crew, landed) => return Told::Landed(crew, landed),
+                Moored::GivenUp(again) => return Told::GivenUp(again),
+                Moored::Nothing => {
+                    unreachable!("whoever gives a slot to its thread leaves it something")
+                }
+            }
         }
     }
 
-    fn run(&self, worker: &mut dyn Worker, mut task: Task) -> After {
+    /// Leaves the worker in its berth until there is something to do, and takes what lies there then.
+    /// Others may borrow the worker meanwhile.
+    fn idle(&self, crew: Crew) -> Moored {
+        let berth = &self.shared.berths[self.index];
+        let claim = || self.shared.idle.claim(self.index);
+        let mut vitals = crew.worker.vitals().cloned();
+        berth.mourn(false);
+        berth.moor(Moored::Idle(crew));
+        self.shared.idle.enter(self.index);
+        // Handed in before anybody could see that this slot is idle.
+        if self.work_waits() && claim() {
+            return berth.take();
+        }
+        loop {
+            match berth.listen(&self.shared.idling, vitals.as_ref()) {
+                Heard::Call => return berth.take(),
+                Heard::Bell if claim() => return berth.take(),
+                Heard::Bell => {}
+                Heard::Death => {
+                    berth.mourn(true);
+                    if claim() {
+                        return berth.take();
+                    }
+                    // Whoever has it notices too, and calls or rings.
+                    vitals = None;
+                }
+            }
+        }
+    }
+
+    fn work_waits(&self) -> bool {
+        !self.queue.is_empty() || self.shared.loads.wait()
+    }
+
+    /// Takes the next task, from the queue and from batches by turns.
+    fn take(&mut self) -> Work {
+        let mut over = false;
+        for _ in 0..2 {
+            let turn = self.turn;
+            let task = match turn {
+                Turn::Queue => {
+                    let task = self.queue.try_recv();
+                    over = matches!(task, Err(TryRecvError::Disconnected));
+                    self.turn = Turn::Batches;
+                    task.ok()
+                }
+                Turn::Batches => {
+                    self.turn = Turn::Queue;
+                    self.shared.loads.take(&mut self.load)
+                }
+            };
+            if let Some(task) = task {
+                return Work::Task(task);
+            }
+        }
+        if over { Work::Over } else { Work::Nothing }
+    }
+
+    fn run(&mut self, crew: &mut Crew, task: Task) -> After {
         if self.shared.killed.load(Ordering::SeqCst) {
             self.shared.cancel(task);
             return After::Keep;
         }
-        task.attempts += 1;
-        let job = task.job.signed(worker.label());
-        let timeout = job.own_timeout().or(self.shared.limits.timeout);
-        let due = self.flight.launch(task, worker.kill_switch(), timeout);
-        self.shared.expect(due);
-        // Stopped between the look at `killed` above and the launch: the supervisor saw no flight.
-        if self.shared.killed.load(Ordering::SeqCst) {
-            self.flight.cancel(Instant::now());
+        let started = Instant::now();
+        match crew.fly(&self.shared, task, started, Pilot::Slot) {
+            Some(landed) => self.judge(crew, landed),
+            None => After::Abandoned,
         }
-        let returned = panic::catch_unwind(AssertUnwindSafe(|| worker.run(&job)));
-        drop(job);
-        let Some(airborne) = self.flight.land() else {
-            return After::Abandoned;
-        };
-        let result =
-            returned.unwrap_or_else(|payload| Err(Death::Panicked(panic_message(&*payload))));
-        self.judge(worker, airborne, result)
+    }
+
+    /// Lets the worker get ready for the next job, now that the last one is answered; `false` if it
+    /// died of it.
+    fn prepare(&self, crew: &mut Crew) -> bool {
+        let death = crew.prepare();
+        if let Some(death) = &death {
+            self.report_death(crew, death, None);
+        }
+        death.is_none()
     }
 
     /// Tells what became of a flight, from what the worker says and from what was done to it.
-    fn judge(
-        &self,
-        worker: &dyn Worker,
-        airborne: Airborne,
-        result: Result<Reply, Death>,
-    ) -> After {
+    fn judge(&mut self, crew: &Crew, landed: Landed) -> After {
+        let Landed { airborne, result } = landed;
         let Airborne {
             task,
             started,
@@ -256,7 +381,9 @@ impl Slot {
             ..
         } = airborne;
         let after = timeout.unwrap_or_default();
-        let answer = |task, result| self.shared.answer(task, worker.label(), started, result);
+        let span = Span::since(started);
+        let label = || Arc::clone(&crew.label);
+        let answer = |task, result| self.shared.answer(task, label(), span, result);
         let death = match (result, thrown) {
             (_, Some((Why::Cancelled, thrown, _))) => {
                 answer(task, Err(Lost::Cancelled));
@@ -283,29 +410,27 @@ impl Slot {
             (Err(_), Some((Why::Deadline, Thrown::Killed { was_stopped: true }, _))) => {
                 Death::Hung { after }
             }
-            (Err(death), None) if worker.missed_job() && task.missed < MAX_MISSED => {
-                self.report_death(worker, &death, None);
+            (Err(death), None) if crew.worker.missed_job() && task.missed < MAX_MISSED => {
+                self.report_death(crew, &death, None);
                 return After::Replace(Some(Task {
                     attempts: task.attempts - 1,
-                    missed: task.missed + 1,
+                    // One that was never ready has not read the job.
+                    missed: task.missed + u32::from(crew.stillbirth().is_none()),
                     ..task
                 }));
             }
             (Err(death), None | Some((Why::Deadline, Thrown::Asked, _))) => death,
         };
-        self.report_death(worker, &death, Some(task.job.number()));
-        After::Replace(
-            self.shared
-                .retry_or_answer(task, worker.label(), started, death),
-        )
+        self.report_death(crew, &death, Some(task.job.number()));
+        After::Replace(self.shared.retry_or_answer(task, label(), span, death))
     }
 
-    fn report_death(&self, worker: &dyn Worker, death: &Death, job: Option<u64>) {
+    fn report_death(&self, crew: &Crew, death: &Death, job: Option<u64>) {
         Counters::add(&self.shared.counters.died);
         self.shared.enter(self.index, None);
-        let last_words = worker.last_words();
+        let last_words = crew.worker.last_words();
         self.shared.tell(&Incident::Died {
-            worker: worker.label(),
+            worker: &crew.label,
             death,
             job,
             last_words: &last_words,

@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 
-use super::flight::{Airborne, Flight, GRACE, Sighting, Task, Why};
+use super::berth::Moored;
+use super::flight::{Airborne, GRACE, Pilot, Sighting, Span, Task, Why};
 use super::health::Counters;
 use super::shared::{Incident, Shared};
 use super::slot::Slot;
@@ -40,9 +41,8 @@ pub(super) struct Supervisor {
     pub(super) places: Vec<Place>,
 }
 
-/// Where a slot's thread is, and its flight.
+/// Where a slot's thread is.
 pub(super) struct Place {
-    flight: Arc<Flight>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -57,13 +57,7 @@ impl Place {
         index: usize,
         carried: Option<Task>,
     ) -> std::io::Result<Self> {
-        let flight = Arc::<Flight>::default();
-        let slot = Slot {
-            index,
-            shared: Arc::clone(shared),
-            queue: queue.clone(),
-            flight: Arc::clone(&flight),
-        };
+        let slot = Slot::new(index, Arc::clone(shared), queue.clone());
         let thread = std::thread::Builder::new()
             .name(format!("cofferdam-slot-{}", index + 1))
             .stack_size(
@@ -75,7 +69,6 @@ impl Place {
             )
             .spawn(move || slot.serve(carried))?;
         Ok(Self {
-            flight,
             thread: Some(thread),
         })
     }
@@ -105,6 +98,27 @@ impl Supervisor {
                 let _ = thread.join();
             }
         }
+        // Nobody is left who would take up a batch; one that is handed in from now on is told so.
+        let _ = self
+            .shared
+            .broken
+            .set("the threads of the pool have ended".to_owned());
+        if let Some(why) = self.shared.ended() {
+            self.shared.end_loads(&why);
+            self.answer_the_rest(&why);
+        }
+    }
+
+    /// Answers whatever lies where no thread will find it any more: in the queue, which does not end while
+    /// a thread that was given up still holds a reader of it, and in the cell of a slot whose thread ended
+    /// with a flight in the air.
+    fn answer_the_rest(&self, why: &Lost) {
+        self.shared.end_queue(&self.queue, why);
+        let flights = self.shared.berths.iter();
+        for task in flights.filter_map(|berth| berth.flight.abandon()) {
+            let lost = Err(why.clone());
+            self.shared.answer(task, "".into(), Span::nothing(), lost);
+        }
     }
 
     /// Looks at every flight, and says when to look again.
@@ -114,7 +128,7 @@ impl Supervisor {
         let now = Instant::now();
         let mut next = now + self.shared.limits.timeout.unwrap_or(IDLE_ROUND);
         for index in 0..self.places.len() {
-            match self.places[index].flight.look(now) {
+            match self.shared.berths[index].flight.look(now) {
                 Sighting::Fine(None) => {}
                 Sighting::Fine(Some(due)) => next = next.min(due),
                 Sighting::Overdue(airborne) => self.give_up(index, *airborne, open),
@@ -124,8 +138,28 @@ impl Supervisor {
         next
     }
 
-    /// Leaves a thread to itself and opens its slot anew.
+    /// Leaves a thread to itself, and gives its slot another worker.
     fn give_up(&mut self, index: usize, airborne: Airborne, open: &mut usize) {
+        match airborne.pilot {
+            Pilot::Slot => {
+                Counters::add(&self.shared.counters.abandoned);
+                let again = self.end_overdue(index, airborne);
+                self.reopen(index, again, open);
+            }
+            // The caller's thread is his own affair, and the worker ends with his call. The slot's thread
+            // is idle, and gets another one.
+            Pilot::Caller => {
+                Counters::add(&self.shared.counters.died);
+                let again = self.end_overdue(index, airborne);
+                let berth = &self.shared.berths[index];
+                berth.moor(Moored::GivenUp(again));
+                berth.call();
+            }
+        }
+    }
+
+    /// Answers an overdue job, or gives it back if it is to be run again.
+    fn end_overdue(&self, index: usize, airborne: Airborne) -> Option<Task> {
         let Airborne {
             task,
             started,
@@ -133,34 +167,31 @@ impl Supervisor {
             thrown,
             ..
         } = airborne;
-        Counters::add(&self.shared.counters.abandoned);
         let label = self.shared.label_of(index);
-        let carried = match thrown {
-            Some((Why::Cancelled, ..)) => {
-                self.shared
-                    .answer(task, &label, started, Err(Lost::Cancelled));
-                None
-            }
-            _ => {
-                let death = Death::Hung {
-                    after: timeout.unwrap_or_default() + GRACE,
-                };
-                self.shared.tell(&Incident::Died {
-                    worker: &label,
-                    death: &death,
-                    job: Some(task.job.number()),
-                    last_words: "",
-                });
-                self.shared.retry_or_answer(task, &label, started, death)
-            }
+        let span = Span::since(started);
+        if let Some((Why::Cancelled, ..)) = thrown {
+            self.shared.answer(task, label, span, Err(Lost::Cancelled));
+            return None;
+        }
+        let death = Death::Hung {
+            after: timeout.unwrap_or_default() + GRACE,
         };
-        // The thread owns its worker, and ends by itself if it ever comes back.
+        self.shared.tell(&Incident::Died {
+            worker: &label,
+            death: &death,
+            job: Some(task.job.number()),
+            last_words: "",
+        });
+        self.shared.retry_or_answer(task, label, span, death)
+    }
+
+    /// Opens a slot anew, whose thread owns its worker and ends by itself if it ever comes back.
+    fn reopen(&mut self, index: usize, carried: Option<Task>, open: &mut usize) {
         self.places[index].thread = None;
         match Place::open(&self.shared, &self.queue, index, carried) {
             Ok(place) => self.places[index] = place,
             Err(_) => {
                 // The task went with the closure that could not be started, and its promise with it.
-                self.places[index].flight = Arc::default();
                 Counters::add(&self.shared.counters.quarantined);
                 *open -= 1;
             }
@@ -170,11 +201,10 @@ impl Supervisor {
     fn kill(&mut self) {
         self.shared.killed.store(true, Ordering::SeqCst);
         let now = Instant::now();
-        for place in &self.places {
-            place.flight.cancel(now);
+        for berth in &self.shared.berths {
+            berth.flight.cancel(now);
         }
-        for task in self.queue.try_iter() {
-            self.shared.cancel(task);
-        }
+        self.shared.end_queue(&self.queue, &Lost::Cancelled);
+        self.shared.end_loads(&Lost::Cancelled);
     }
 }

@@ -6,26 +6,27 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::job::{Death, Limits, Outcome};
+use crate::options::Isolation;
 use crate::worker::scripted::{Act, Script};
 
-const MS: fn(u64) -> Duration = Duration::from_millis;
+pub(super) const MS: fn(u64) -> Duration = Duration::from_millis;
 
-fn builder() -> PoolBuilder {
+pub(super) fn builder() -> PoolBuilder {
     Pool::builder(Guest::embedded("trap").unwrap()).workers(1)
 }
 
-fn open(builder: PoolBuilder, script: &Script) -> Pool {
+pub(super) fn open(builder: PoolBuilder, script: &Script) -> Pool {
     builder.open(Box::new(script.clone())).unwrap()
 }
 
-fn with_timeout(timeout: Option<Duration>) -> Limits {
+pub(super) fn with_timeout(timeout: Option<Duration>) -> Limits {
     Limits {
         timeout,
         ..Limits::default()
     }
 }
 
-fn output(completion: Completion) -> Vec<u8> {
+pub(super) fn output(completion: Completion) -> Vec<u8> {
     completion.result.unwrap().output
 }
 
@@ -164,6 +165,19 @@ fn a_guest_in_a_thread_hears_the_deadline_and_its_worker_lives() {
             ..Health::default()
         }
     );
+}
+
+#[test]
+fn a_worker_that_panics_between_two_jobs_costs_neither() {
+    let script = Script::new([("last", Act::EchoThenPanic)]);
+    let pool = open(builder(), &script);
+    for input in ["last", "next"] {
+        let completion = pool.submit(Job::new(input)).unwrap().wait();
+        assert_eq!(completion.attempts, 1);
+        assert_eq!(output(completion), input.as_bytes());
+    }
+    let health = pool.drain();
+    assert_eq!((health.answered, health.died, health.started), (2, 1, 2));
 }
 
 #[test]
@@ -354,6 +368,27 @@ fn jobs_that_wait_in_the_queue_of_a_stopped_pool_are_answered_and_counted() {
 }
 
 #[test]
+fn what_waits_in_a_pool_that_is_stopped_before_its_first_worker_is_answered() {
+    // Whether the slot ends before the supervisor hears of the stop is chance; some of these do.
+    for _ in 0..200 {
+        let script = Script::new([]);
+        let pool = open(builder().queue(8), &script);
+        let tickets: Vec<_> = (0..8)
+            .map(|_| pool.submit(Job::new("x")).unwrap())
+            .collect();
+        pool.stopper().stop();
+        for ticket in tickets {
+            let patience = Duration::from_secs(60);
+            assert!(
+                ticket.wait_for(patience).is_ok(),
+                "a ticket is not answered"
+            );
+        }
+        assert_eq!(pool.drain().answered, 8);
+    }
+}
+
+#[test]
 fn draining_does_not_wait_for_a_worker_that_nobody_needs() {
     let script = Script::new([]).failing_starts(0..usize::MAX);
     let restart = RestartPolicy {
@@ -512,4 +547,23 @@ fn a_stopped_pool_takes_no_more_jobs() {
         pool.submit(Job::new("")),
         Err(SubmitError::Stopped)
     ));
+}
+
+#[test]
+fn any_number_of_pools_of_a_prepared_guest_live_side_by_side() {
+    let guest = Guest::embedded("echo").unwrap();
+    let builder = PoolBuilder::new(guest).isolation(Isolation::Thread);
+    let prepared = builder.workers(20).prepare().unwrap();
+    // More workers than the places of one pool: twenty and those of threads that are given up.
+    let pools: Vec<_> = (0..6).map(|_| prepared.start().unwrap()).collect();
+    for pool in &pools {
+        let jobs = (0..100).map(|number| Job::new(format!("{number}")));
+        for (number, completion) in pool.submit_many(jobs).unwrap().ordered().enumerate() {
+            assert_eq!(
+                completion.result.unwrap().output,
+                format!("{number}").as_bytes()
+            );
+        }
+        assert_eq!(pool.health().failed_starts, 0);
+    }
 }

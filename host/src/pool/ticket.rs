@@ -4,10 +4,14 @@
 //! by whatever mishap, keeps itself with [`Lost::Cancelled`]: a ticket always resolves.
 
 use std::panic::{self, AssertUnwindSafe};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
+use super::batch::Load;
 use crate::job::{Death, LONGEST, Reply};
+use crate::wait::Patience;
 
 /// How a job's stay in the pool ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,31 +47,64 @@ pub enum Lost {
 
 /// Claims the answer to one job. Dropping it does not cancel the job.
 #[derive(Debug)]
-pub struct Ticket(Arc<Desk>);
+pub struct Ticket {
+    desk: Arc<Desk>,
+    patience: Arc<Patience>,
+}
 
 /// Keeps the answer until it is fetched.
 #[derive(Debug, Default)]
 struct Desk {
-    answer: Mutex<Option<Completion>>,
-    ready: Condvar,
+    /// Set when the answer is there: looked at without the lock.
+    ready: AtomicBool,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    answer: Option<Completion>,
+    /// Whom to wake. A condition variable would make a system call for each answer, waited for or not.
+    waiter: Option<Thread>,
+}
+
+impl Desk {
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn put(&self, completion: Completion) {
+        let mut inner = self.inner();
+        inner.answer = Some(completion);
+        let waiter = inner.waiter.take();
+        drop(inner);
+        self.ready.store(true, Ordering::Release);
+        if let Some(waiter) = waiter {
+            waiter.unpark();
+        }
+    }
+
+    /// Takes the answer; else leaves word whom to wake when it comes.
+    fn take_or_leave_word(&self) -> Option<Completion> {
+        let mut inner = self.inner();
+        let answer = inner.answer.take();
+        if answer.is_none() {
+            inner.waiter = Some(thread::current());
+        }
+        answer
+    }
 }
 
 impl Ticket {
     /// Waits for the job's end.
     #[must_use]
     pub fn wait(self) -> Completion {
-        let mut answer = self.0.answer.lock().unwrap_or_else(PoisonError::into_inner);
+        let there = || self.desk.ready.load(Ordering::Acquire).then_some(());
+        let _ = self.patience.look(there);
         loop {
-            match answer.take() {
-                Some(completion) => return completion,
-                None => {
-                    answer = self
-                        .0
-                        .ready
-                        .wait(answer)
-                        .unwrap_or_else(PoisonError::into_inner);
-                }
+            if let Some(completion) = self.desk.take_or_leave_word() {
+                return completion;
             }
+            thread::park();
         }
     }
 
@@ -77,21 +114,29 @@ impl Ticket {
     /// The ticket itself, if the job has not ended by then.
     pub fn wait_for(self, patience: Duration) -> Result<Completion, Self> {
         let until = Instant::now() + patience.min(LONGEST);
-        let mut answer = self.0.answer.lock().unwrap_or_else(PoisonError::into_inner);
+        let left = || until.saturating_duration_since(Instant::now());
+        let mut looks = 0u32;
+        let over = || {
+            looks = looks.wrapping_add(1);
+            let there = self.desk.ready.load(Ordering::Acquire);
+            (there || looks.is_multiple_of(CLOCK_EVERY) && left().is_zero()).then_some(())
+        };
+        let _ = self.patience.look(over);
         loop {
-            if let Some(completion) = answer.take() {
+            if let Some(completion) = self.desk.take_or_leave_word() {
                 return Ok(completion);
             }
-            let left = until.saturating_duration_since(Instant::now());
+            let left = left();
             if left.is_zero() {
-                drop(answer);
                 return Err(self);
             }
-            let waited = self.0.ready.wait_timeout(answer, left);
-            answer = waited.unwrap_or_else(PoisonError::into_inner).0;
+            thread::park_timeout(left);
         }
     }
 }
+
+/// After so many looks at an answer whoever waits for a time looks at the clock, which costs as much.
+const CLOCK_EVERY: u32 = 16;
 
 /// To be kept exactly once.
 pub(super) struct Promise {
@@ -101,19 +146,32 @@ pub(super) struct Promise {
 
 enum To {
     Ticket(Arc<Desk>),
+    /// A place in a batch.
+    Batch(Arc<Load>, usize),
     Call(Box<dyn FnOnce(Completion) + Send>),
 }
 
 impl Promise {
-    pub(super) fn with_ticket(job: u64) -> (Self, Ticket) {
+    /// A promise and the claim to it. Whoever waits for it does so with this patience.
+    pub(super) fn with_ticket(job: u64, patience: &Arc<Patience>) -> (Self, Ticket) {
         let desk = Arc::new(Desk::default());
         (
             Self {
                 job,
                 to: Some(To::Ticket(Arc::clone(&desk))),
             },
-            Ticket(desk),
+            Ticket {
+                desk,
+                patience: Arc::clone(patience),
+            },
         )
+    }
+
+    pub(super) fn in_batch(job: u64, load: Arc<Load>, place: usize) -> Self {
+        Self {
+            job,
+            to: Some(To::Batch(load, place)),
+        }
     }
 
     pub(super) fn with_call(job: u64, call: impl FnOnce(Completion) + Send + 'static) -> Self {
@@ -127,13 +185,16 @@ impl Promise {
         self.deliver(completion);
     }
 
+    /// Releases from the promise: whoever was promised the answer has it.
+    pub(super) fn release(mut self) {
+        self.to = None;
+    }
+
     fn deliver(&mut self, completion: Completion) {
         match self.to.take() {
             None => {}
-            Some(To::Ticket(desk)) => {
-                *desk.answer.lock().unwrap_or_else(PoisonError::into_inner) = Some(completion);
-                desk.ready.notify_one();
-            }
+            Some(To::Ticket(desk)) => desk.put(completion),
+            Some(To::Batch(load, place)) => load.end(place, completion),
             // It is told; what it makes of that is its own affair, and must not end our thread.
             Some(To::Call(call)) => {
                 drop(panic::catch_unwind(AssertUnwindSafe(|| call(completion))));
@@ -160,10 +221,15 @@ impl Drop for Promise {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::options::WaitPolicy;
+
+    fn promised(job: u64, policy: WaitPolicy) -> (Promise, Ticket) {
+        Promise::with_ticket(job, &Arc::new(Patience::new(policy, 1)))
+    }
 
     #[test]
     fn a_promise_that_is_dropped_resolves_its_ticket() {
-        let (promise, ticket) = Promise::with_ticket(3);
+        let (promise, ticket) = promised(3, WaitPolicy::Auto);
         drop(promise);
         let completion = ticket.wait();
         assert_eq!(
@@ -188,10 +254,30 @@ mod tests {
     }
 
     #[test]
-    fn waiting_with_patience_gives_the_ticket_back() {
-        let (promise, ticket) = Promise::with_ticket(0);
+    fn waiting_with_patience_gives_the_ticket_back_whatever_the_policy() {
+        for policy in [WaitPolicy::Spin, WaitPolicy::Park, WaitPolicy::Auto] {
+            let (promise, ticket) = promised(0, policy);
+            let ticket = ticket.wait_for(Duration::from_millis(1)).unwrap_err();
+            drop(promise);
+            assert!(ticket.wait_for(Duration::from_secs(1)).is_ok());
+        }
+    }
+
+    #[test]
+    fn a_ticket_that_was_given_back_can_be_waited_for_elsewhere() {
+        let (promise, ticket) = promised(0, WaitPolicy::Park);
         let ticket = ticket.wait_for(Duration::from_millis(1)).unwrap_err();
-        drop(promise);
-        assert!(ticket.wait_for(Duration::from_secs(1)).is_ok());
+        thread::scope(|scope| {
+            let waiting = scope.spawn(|| ticket.wait());
+            drop(promise);
+            assert_eq!(waiting.join().unwrap().result, Err(Lost::Cancelled));
+        });
+    }
+
+    #[test]
+    fn whoever_is_released_from_a_promise_answers_nothing() {
+        let (promise, ticket) = promised(0, WaitPolicy::Park);
+        promise.release();
+        assert!(ticket.wait_for(Duration::from_millis(1)).is_err());
     }
 }
