@@ -1,9 +1,13 @@
 //! What this machine is, as far as it bears on measurements.
 
+mod ticks;
+
 use std::fs;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+pub(crate) use ticks::Ticks;
 
 /// The header of every result. What the system does not tell is `null`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -20,6 +24,10 @@ pub struct Machine {
     pub memory: Option<u64>,
     /// Bytes of swap.
     pub swap: Option<u64>,
+    /// Bytes of memory that programs could have without swapping.
+    pub memory_available: Option<u64>,
+    /// Bytes that lie in the swap.
+    pub swap_used: Option<u64>,
     /// What sets the clock frequency.
     pub governor: Option<String>,
     /// When the kernel uses huge pages by itself.
@@ -28,6 +36,14 @@ pub struct Machine {
     pub guest_halt_poll_ns: Option<u64>,
     /// Whether a hypervisor is below.
     pub virtual_machine: Option<bool>,
+    /// Share of the CPUs' time since the start that the hypervisor gave to others, from 0 to 1.
+    pub steal: Option<f64>,
+    /// Whether CPUs share their cores (simultaneous multithreading).
+    pub smt: Option<bool>,
+    /// What the kernel reads the time from.
+    pub clocksource: Option<String>,
+    /// Whose `malloc` this is, with its number of arenas where `MALLOC_ARENA_MAX` sets one.
+    pub allocator: Option<String>,
     /// Processes that wanted a CPU in the last minute, on average, when the measuring began.
     pub load: Option<f64>,
     /// Per cent of the last ten seconds in which some process waited for a CPU, at that time.
@@ -56,6 +72,10 @@ impl Machine {
             target: format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS),
             memory: kilobytes(&meminfo, "MemTotal"),
             swap: kilobytes(&meminfo, "SwapTotal"),
+            memory_available: kilobytes(&meminfo, "MemAvailable"),
+            swap_used: kilobytes(&meminfo, "SwapTotal")
+                .zip(kilobytes(&meminfo, "SwapFree"))
+                .map(|(all, free)| all.saturating_sub(free)),
             governor: line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
             transparent_huge_pages: line("/sys/kernel/mm/transparent_hugepage/enabled")
                 .and_then(|choices| chosen(&choices).map(str::to_owned)),
@@ -63,6 +83,10 @@ impl Machine {
                 .and_then(|text| text.parse().ok()),
             virtual_machine: after(&cpuinfo, "flags")
                 .map(|flags| flags.split_whitespace().any(|flag| flag == "hypervisor")),
+            steal: Ticks::now().and_then(Ticks::steal),
+            smt: line("/sys/devices/system/cpu/smt/active").and_then(|text| switch(&text)),
+            clocksource: line("/sys/devices/system/clocksource/clocksource0/current_clocksource"),
+            allocator: Some(allocator(std::env::var("MALLOC_ARENA_MAX").ok().as_deref())),
             load: line("/proc/loadavg").and_then(|text| text.split(' ').next()?.parse().ok()),
             cpu_pressure: line("/proc/pressure/cpu").and_then(|text| average(&text)),
             cofferdam: env!("CARGO_PKG_VERSION").to_owned(),
@@ -83,6 +107,26 @@ impl Machine {
             "{} CPUs ({model}{virtual_machine}), {}",
             self.cpus, self.kernel
         )
+    }
+}
+
+/// The allocator of this build. glibc heeds `MALLOC_ARENA_MAX` if it is a number; others do not.
+fn allocator(arenas: Option<&str>) -> String {
+    let arenas: Option<u64> = arenas.and_then(|text| text.trim().parse().ok());
+    match (cfg!(target_env = "gnu"), arenas) {
+        (true, Some(arenas)) => format!("system (glibc), MALLOC_ARENA_MAX={arenas}"),
+        (true, None) => "system (glibc)".to_owned(),
+        (false, _) if cfg!(target_env = "musl") => "system (musl)".to_owned(),
+        (false, _) => "system".to_owned(),
+    }
+}
+
+/// A switch of the kernel: `1` or `0`.
+fn switch(text: &str) -> Option<bool> {
+    match text {
+        "1" => Some(true),
+        "0" => Some(false),
+        _ => None,
     }
 }
 
@@ -142,6 +186,21 @@ mod tests {
             average("some avg10=1.25 avg60=0.00 avg300=0.00 total=1\nfull …"),
             Some(1.25)
         );
+    }
+
+    #[test]
+    fn a_switch_is_on_or_off_or_unknown() {
+        assert_eq!(switch("1"), Some(true));
+        assert_eq!(switch("0"), Some(false));
+        assert_eq!(switch("notimplemented"), None);
+    }
+
+    #[test]
+    #[cfg(target_env = "gnu")]
+    fn the_arenas_are_named_where_they_are_a_number() {
+        assert_eq!(allocator(None), "system (glibc)");
+        assert_eq!(allocator(Some("many")), "system (glibc)");
+        assert_eq!(allocator(Some("2")), "system (glibc), MALLOC_ARENA_MAX=2");
     }
 
     #[test]

@@ -1,81 +1,214 @@
-//! How much memory does one more worker take?
+//! What does one more worker take?
 //!
-//! *Arms*: workers that have done one job each and wait for the next. *Measured*: the proportional
-//! set size (PSS) of the trial and of all its children, from `/proc/PID/smaps_rollup`
-//! (`proc_pid_smaps(5)`), with one worker and with several more: the slope. PSS shares out pages that
-//! several processes map, so nothing is counted twice. *Expectation*: a thread costs its stack and
-//! its share of the heap; a process costs the private pages of a whole program.
+//! *Arms*: workers that have done one job each and wait for the next, with their instance gone (`idle`)
+//! or still alive (`held`): a worker in the middle of a job holds what it holds at its end, but stands
+//! still to be measured. *Measured*, of the trial and of all its children: the proportional set size
+//! (PSS), which shares out pages that several processes map, so that nothing is counted twice (the share
+//! of the process that ordered the trial, which maps the same program, is added); private pages; page
+//! tables; open descriptors: from `/proc/PID/smaps_rollup`, `status` and `fd` (`proc_pid_smaps(5)`,
+//! `proc_pid_status(5)`). Per worker is the slope from the first worker to the last. `held` less `idle`
+//! is the guest's own memory. *Expectation*: a thread costs its stack and its share of
+//! the heap; a process costs the private pages of a whole program.
 
 use std::fs;
 use std::sync::Arc;
 
 use super::trial::{Bench, Checked, good};
-use super::{Experiment, Metric, Samples, Unit};
-use crate::job::Reply;
-use crate::runtime::mix;
-use crate::stats::Better;
-use crate::worker::{Maker, Recipe};
+use super::{Arm, Budget, Effort, Part, PartWork, RowSpec, Samples, Stage, Unit};
+use crate::job::{Death, Reply};
+use crate::runtime::{InstancePolicy, mix};
+use crate::worker::Recipe;
 
-pub(super) static MEMORY: Experiment = Experiment {
-    name: "memory",
-    question: "How much memory does one more worker take?",
-    metrics: &[Metric {
-        name: "pss_per_worker",
-        title: "PSS per idle worker",
-        unit: Unit::Bytes,
-        better: Better::Lower,
-        series: "pss",
-        quantile: 0.5,
-    }],
-    measure,
+/// Workers that wait, without an instance.
+pub(super) static IDLE: Part = Part {
+    name: "idle",
+    question: "What does one more worker take that waits?",
+    rows: |effort| rows("idle", levels(effort)),
+    work: PartWork::Alone {
+        prepare: |bench| Ok(Box::new(Workers::new(bench, InstancePolicy::Fresh))),
+    },
+    ..HELD
 };
 
-/// The least that a worker can take: one page. A slope below it is noise of the allocator.
-const PAGE: f64 = 4096.0;
+/// Workers that hold the instance of their last job. A part of its own, since the heap of a process
+/// that has held dozens of workers before has room for them.
+pub(super) static HELD_WORKERS: Part = HELD;
+
+const HELD: Part = Part {
+    experiment: "memory",
+    name: "held",
+    question: "What does one more worker take that is at work?",
+    arms: |_| &[Arm::Thread, Arm::Process, Arm::Control],
+    twin: Arm::Thread,
+    weight: 1.5,
+    core: 0,
+    most: [6, 8, 20],
+    rows: |_| rows("held", &AT_WORK),
+    work: PartWork::Alone {
+        prepare: |bench| Ok(Box::new(Workers::new(bench, InstancePolicy::Reused))),
+    },
+};
+
+/// How many workers are looked at.
+fn levels(effort: &Effort) -> &'static [usize] {
+    // Jobs that take long are not run dozens of times for the sake of an idle worker.
+    match (effort.budget, effort.job > 0.2) {
+        (Budget::Quick, _) | (_, true) => &[1, 8],
+        (Budget::Default | Budget::Rigorous, false) => &[1, 8, 32],
+    }
+}
+
+/// Workers that hold their instance: enough for a slope.
+const AT_WORK: [usize; 2] = [1, 8];
+
+/// What is looked at, and how: the metric, its series, its title, its unit.
+const KINDS: [(&str, &str, &str, Unit); 4] = [
+    ("pss_per_worker", "pss", "PSS", Unit::Bytes),
+    (
+        "private_per_worker",
+        "private",
+        "private pages",
+        Unit::Bytes,
+    ),
+    (
+        "page_tables_per_worker",
+        "page_tables",
+        "page tables",
+        Unit::Bytes,
+    ),
+    (
+        "descriptors_per_worker",
+        "descriptors",
+        "open descriptors",
+        Unit::Count,
+    ),
+];
+
+fn rows(state: &'static str, levels: &[usize]) -> Vec<RowSpec> {
+    let words = match state {
+        "idle" => "idle worker",
+        _ => "worker at work",
+    };
+    let mut rows = Vec::new();
+    for (metric, kind, title, unit) in KINDS {
+        let series = format!("{state}.{kind}");
+        let row = RowSpec::seconds(metric, format!("{title} per {words}"), series);
+        rows.push(RowSpec { unit, ..row }.at("state", state));
+    }
+    for &workers in levels {
+        let title = format!("PSS in all, {workers} {state}");
+        let row = RowSpec::seconds("pss", title, format!("{state}.pss.{workers}"));
+        let unit = Unit::Bytes;
+        rows.push(
+            RowSpec { unit, ..row }
+                .at("workers", workers as u64)
+                .at("state", state),
+        );
+    }
+    rows
+}
+
+struct Workers<'b> {
+    bench: &'b Bench,
+    instance: InstancePolicy,
+    checked: Checked,
+    samples: Samples,
+}
+
+impl<'b> Workers<'b> {
+    fn new(bench: &'b Bench, instance: InstancePolicy) -> Self {
+        Self {
+            bench,
+            instance,
+            checked: Checked::default(),
+            samples: Samples::default(),
+        }
+    }
+}
+
+impl Stage for Workers<'_> {
+    fn segment(&mut self, _: usize) -> Result<(), String> {
+        match self.instance {
+            InstancePolicy::Fresh => self.climb("idle", levels(&self.bench.effort())),
+            InstancePolicy::Reused => self.climb("held", &AT_WORK),
+        }
+    }
+
+    fn finish(self: Box<Self>) -> Result<Samples, String> {
+        Ok(Samples {
+            replies: self.checked.digests(),
+            ..self.samples
+        })
+    }
+}
+
+impl Workers<'_> {
+    fn climb(&mut self, state: &str, levels: &[usize]) -> Result<(), String> {
+        let recipe = self.bench.recipe(&self.bench.guest, self.instance)?;
+        let mut hired: Vec<Hired> = Vec::new();
+        let mut looks = Vec::new();
+        for &level in levels {
+            let new: Vec<_> = (hired.len()..level)
+                .map(|place| hire(self.bench, &recipe, place))
+                .collect::<Result<_, _>>()?;
+            for waiting in new {
+                let worker = waiting.at_work()?;
+                self.checked.reply("memory", &worker.reply);
+                hired.push(worker);
+            }
+            let pids = hired.iter().filter_map(|worker| worker.pid);
+            // What the workers share with the process that they were forked from belongs to all of them.
+            let pids = pids.chain(recipe.server_pid());
+            let look = Look::at_all(self.bench.order.parent, pids)?;
+            self.samples.add(&format!("{state}.pss.{level}"), look.pss);
+            looks.push((level, look));
+        }
+        let (Some((few, first)), Some((many, last))) = (looks.first(), looks.last()) else {
+            return Ok(());
+        };
+        #[expect(clippy::cast_precision_loss, reason = "dozens of workers")]
+        let slope = |from: f64, to: f64| (to - from) / (many - few) as f64;
+        let slopes = [
+            ("pss", slope(first.pss, last.pss)),
+            ("private", slope(first.private, last.private)),
+            ("page_tables", slope(first.page_tables, last.page_tables)),
+            ("descriptors", slope(first.descriptors, last.descriptors)),
+        ];
+        for (kind, value) in slopes {
+            self.samples.add(&format!("{state}.{kind}"), value);
+        }
+        Ok(())
+    }
+}
 
 /// A worker that did its job and waits, in a thread that holds it.
-struct Idle {
+struct Hired {
     pid: Option<u32>,
     reply: Reply,
     /// Dropped to let it go.
     _leash: crossbeam_channel::Sender<()>,
 }
 
-fn measure(bench: &Bench) -> Result<Samples, String> {
-    let recipe = bench.recipe(&bench.guest)?;
-    let mut checked = Checked::default();
-    let mut idle = vec![hire(bench, &recipe, 0)?];
-    let one = pss_of_all(&idle)?;
-    for place in 1..=bench.effort.memory_workers {
-        idle.push(hire(bench, &recipe, place)?);
-    }
-    let all = pss_of_all(&idle)?;
-    for worker in &idle {
-        checked.reply(&worker.reply);
-    }
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "no machine has 2^52 bytes, nor so many workers"
-    )]
-    let slope = (all as f64 - one as f64) / bench.effort.memory_workers as f64;
-    Ok(Samples::with(
-        [("pss", vec![slope.max(PAGE)])],
-        checked.digest(),
-    ))
+/// A worker that is on its way.
+struct Hiring {
+    told: crossbeam_channel::Receiver<Result<(Option<u32>, Reply), Death>>,
+    leash: crossbeam_channel::Sender<()>,
 }
 
-fn hire(bench: &Bench, recipe: &Arc<Recipe>, place: usize) -> Result<Idle, String> {
+fn hire(bench: &Bench, recipe: &Arc<Recipe>, place: usize) -> Result<Hiring, String> {
     let job = bench
         .job(place)
-        .numbered(place as u64, Some(mix(bench.seed)));
+        .numbered(place as u64, Some(mix(bench.order.seed)));
     let recipe = Arc::clone(recipe);
-    let (sender, receiver) = crossbeam_channel::bounded(1);
+    let (sender, told) = crossbeam_channel::bounded(1);
     let (leash, held) = crossbeam_channel::bounded(0);
     std::thread::Builder::new()
         .stack_size(bench.stack())
         .spawn(move || {
             let made = recipe.make(place).and_then(|mut worker| {
                 let reply = worker.run(&job)?;
+                // As a pool does: the worker waits with what it waits with there.
+                worker.prepare();
                 Ok((worker, reply))
             });
             drop(job);
@@ -88,33 +221,94 @@ fn hire(bench: &Bench, recipe: &Arc<Recipe>, place: usize) -> Result<Idle, Strin
             }
         })
         .map_err(|error| error.to_string())?;
-    let hired = receiver
-        .recv()
-        .map_err(|_| "the worker's thread panicked".to_owned())?;
-    let (pid, reply) = hired.map_err(|death| death.to_string())?;
-    Ok(Idle {
-        pid,
-        reply: good(reply)?,
-        _leash: leash,
-    })
+    Ok(Hiring { told, leash })
 }
 
-fn pss_of_all(idle: &[Idle]) -> Result<u64, String> {
-    let own = std::process::id();
-    let pids = std::iter::once(own).chain(idle.iter().filter_map(|worker| worker.pid));
-    pids.map(pss).sum()
+impl Hiring {
+    fn at_work(self) -> Result<Hired, String> {
+        let told = self
+            .told
+            .recv()
+            .map_err(|_| "the worker's thread panicked".to_owned())?;
+        let (pid, reply) = told.map_err(|death| death.to_string())?;
+        Ok(Hired {
+            pid,
+            reply: good(reply)?,
+            _leash: self.leash,
+        })
+    }
 }
 
-fn pss(pid: u32) -> Result<u64, String> {
-    let path = format!("/proc/{pid}/smaps_rollup");
-    let text = fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?;
-    pss_in(&text).ok_or_else(|| format!("{path} has no line Pss"))
+/// What the kernel says about some processes together.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Look {
+    pss: f64,
+    private: f64,
+    page_tables: f64,
+    descriptors: f64,
 }
 
-fn pss_in(rollup: &str) -> Option<u64> {
-    let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:"))?;
-    let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kilobytes * 1024)
+impl Look {
+    /// At this process and these others. `witness` is the process that ordered the trial: it maps the
+    /// same program, and what it shares with the others belongs to them. Left out, the share that they
+    /// pay would grow with their number.
+    fn at_all(witness: u32, others: impl Iterator<Item = u32>) -> Result<Self, String> {
+        let mut sum = Self::default();
+        let beside = Self::at(witness)?;
+        sum.pss += beside.pss - beside.private;
+        for pid in std::iter::once(std::process::id()).chain(others) {
+            let look = Self::at(pid)?;
+            sum.pss += look.pss;
+            sum.private += look.private;
+            sum.page_tables += look.page_tables;
+            sum.descriptors += look.descriptors;
+        }
+        Ok(sum)
+    }
+
+    fn at(pid: u32) -> Result<Self, String> {
+        let read = |file: &str| {
+            let path = format!("/proc/{pid}/{file}");
+            fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))
+        };
+        let rollup = read("smaps_rollup")?;
+        let status = read("status")?;
+        let field = |text: &str, name: &str| {
+            bytes(text, name).ok_or_else(|| format!("/proc/{pid}: there is no line {name}"))
+        };
+        let descriptors = fs::read_dir(format!("/proc/{pid}/fd"))
+            .map_err(|error| format!("/proc/{pid}/fd: {error}"))?
+            .count();
+        #[expect(clippy::cast_precision_loss, reason = "thousands at the most")]
+        Ok(Self {
+            pss: field(&rollup, "Pss:")?,
+            private: field(&rollup, "Private_Clean:")? + field(&rollup, "Private_Dirty:")?,
+            page_tables: field(&status, "VmPTE:")?,
+            descriptors: descriptors as f64,
+        })
+    }
+}
+
+/// The proportional set size of this process and of these others in bytes; see [`Look::at_all`].
+pub(super) fn pss_of_all(witness: u32, others: impl Iterator<Item = u32>) -> Result<f64, String> {
+    Look::at_all(witness, others).map(|look| look.pss)
+}
+
+/// The proportional set size of a process in bytes.
+pub(crate) fn pss(pid: u32) -> Result<u64, String> {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a size, far below 2^53"
+    )]
+    Look::at(pid).map(|look| look.pss as u64)
+}
+
+/// The value of a line such as `Pss:  385 kB`, in bytes.
+fn bytes(text: &str, name: &str) -> Option<f64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+    let kilobytes: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kilobytes * 1024.0)
 }
 
 #[cfg(test)]
@@ -122,14 +316,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_proportional_size_is_found_in_the_kernels_text() {
+    fn sizes_are_found_in_the_kernels_text() {
         let text = "55d0-7ffe ---p 00000000 00:00 0   [rollup]\nRss:   884 kB\nPss:   385 kB\nPss_Dirty: 5 kB\n";
-        assert_eq!(pss_in(text), Some(385 * 1024));
-        assert_eq!(pss_in("Rss: 1 kB"), None);
+        assert_eq!(bytes(text, "Pss:"), Some(385.0 * 1024.0));
+        assert_eq!(bytes("Rss: 1 kB", "Pss:"), None);
     }
 
     #[test]
     fn this_process_takes_memory() {
+        let parent = std::os::unix::process::parent_id();
+        let look = Look::at_all(parent, std::iter::empty()).unwrap();
+        assert!(look.pss > 100.0 * 1024.0 && look.private > 0.0);
+        assert!(look.page_tables >= 4096.0 && look.descriptors >= 3.0);
         assert!(pss(std::process::id()).unwrap() > 100 * 1024);
     }
 }

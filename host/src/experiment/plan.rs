@@ -2,11 +2,9 @@
 
 use std::time::Duration;
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::runner::Collected;
-use super::trial::Effort;
+use super::{Budget, Effort, PARTS, Part};
 use crate::guest::Guest;
 use crate::job::Limits;
 use crate::runtime::{Cache, InstancePolicy};
@@ -26,16 +24,86 @@ pub struct Subject {
     pub cache: Cache,
 }
 
-/// How much time a comparison may take.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Budget {
-    /// At most 15 seconds: a look.
-    Quick,
-    /// At most a minute.
-    Default,
-    /// Up to ten minutes: to be cited.
-    Rigorous,
+/// Which experiments are wanted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Selection {
+    /// Those that suit the budget: all, but for `limits`, `scaling`, the loads of `job` and the times and
+    /// sizes of `sharing` when it has to be quick.
+    #[default]
+    Usual,
+    /// These, by name.
+    These(Vec<String>),
+}
+
+/// An experiment was asked for that there is none of.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there is no experiment `{asked}`; there are {}", Selection::NAMES.join(", "))]
+pub struct UnknownExperiment {
+    /// What was asked for.
+    pub asked: String,
+}
+
+impl Selection {
+    /// Every name that may be asked for.
+    pub const NAMES: [&'static str; 11] = [
+        "start",
+        "message",
+        "job",
+        "memory",
+        "limits",
+        "scaling",
+        "sharing",
+        "identity",
+        "containment",
+        "recovery",
+        "crossover",
+    ];
+
+    /// The experiments of these names.
+    ///
+    /// # Errors
+    /// [`UnknownExperiment`] names the first that there is none of.
+    pub fn these(names: impl IntoIterator<Item = String>) -> Result<Self, UnknownExperiment> {
+        let names: Vec<String> = names.into_iter().collect();
+        match names
+            .iter()
+            .find(|name| !Self::NAMES.contains(&name.as_str()))
+        {
+            Some(unknown) => Err(UnknownExperiment {
+                asked: unknown.clone(),
+            }),
+            None => Ok(Self::These(names)),
+        }
+    }
+
+    fn holds(&self, part: &Part, budget: Budget) -> bool {
+        match self {
+            Self::Usual => {
+                // Of sharing, what takes no time: who sees what whom writes.
+                let is_long = match part.experiment {
+                    "limits" | "scaling" => true,
+                    "sharing" => part.name != "seen",
+                    _ => part.name == "load",
+                };
+                budget != Budget::Quick || !is_long
+            }
+            Self::These(names) => names.iter().any(|name| match name.as_str() {
+                // What is computed from another experiment's rounds.
+                "crossover" => part.experiment == "message" && part.name == "trips",
+                "recovery" => part.experiment == "containment",
+                name => part.experiment == name,
+            }),
+        }
+    }
+}
+
+/// What is done to the second arm to prove the statistics, where the truth has to be known. A result
+/// with it says nothing about isolations, and says that.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Rigging {
+    /// The process arm is a thread arm, slowed down by this fraction of each timed span: 0 makes it
+    /// the same as the thread arm.
+    pub delay: f64,
 }
 
 /// A comparison, decided.
@@ -43,23 +111,57 @@ pub enum Budget {
 pub struct Plan {
     pub(crate) subject: Subject,
     pub(crate) budget: Budget,
+    pub(crate) time: Duration,
     pub(crate) seed: u64,
-    /// CPUs: workers of the throughput on all of them.
+    pub(crate) parts: Vec<&'static Part>,
+    pub(crate) rigging: Option<Rigging>,
+    /// CPUs that loads are sized by.
     pub(crate) cpus: usize,
 }
 
 impl Plan {
-    /// Plans the comparison of this subject. The seed decides the order of the trials, the random
-    /// bytes of the guest, and the resampling.
+    /// The shortest time in which anything can be said.
+    pub const SHORTEST: Duration = Duration::from_secs(2);
+
+    /// Plans the comparison of this subject. The seed decides the order of the trials and the random
+    /// bytes of the guest.
     #[must_use]
     pub fn new(subject: Subject, budget: Budget, seed: u64) -> Self {
-        let cpus = std::thread::available_parallelism().map_or(1, usize::from);
+        let time = Duration::from_secs(budget.pick([13, 54, 560]));
         Self {
             subject,
             budget,
+            time,
             seed,
-            cpus,
+            parts: Self::chosen(&Selection::Usual, budget),
+            rigging: None,
+            cpus: std::thread::available_parallelism().map_or(1, usize::from),
         }
+    }
+
+    fn chosen(selection: &Selection, budget: Budget) -> Vec<&'static Part> {
+        let holds = |part: &&Part| selection.holds(part, budget);
+        PARTS.into_iter().filter(holds).collect()
+    }
+
+    /// Only these experiments.
+    #[must_use]
+    pub fn select(self, selection: &Selection) -> Self {
+        let parts = Self::chosen(selection, self.budget);
+        Self { parts, ..self }
+    }
+
+    /// Another time after which no round is begun. At least [`Plan::SHORTEST`].
+    #[must_use]
+    pub fn within(self, time: Duration) -> Self {
+        let time = time.max(Self::SHORTEST);
+        Self { time, ..self }
+    }
+
+    /// Proves the statistics instead of measuring isolations.
+    #[must_use]
+    pub fn rigged(self, rigging: Option<Rigging>) -> Self {
+        Self { rigging, ..self }
     }
 
     /// The guest's name.
@@ -68,73 +170,20 @@ impl Plan {
         self.subject.guest.name()
     }
 
-    /// The time after which no new round begins.
-    pub(crate) fn time(&self) -> Duration {
-        Duration::from_secs(match self.budget {
-            Budget::Quick => 13,
-            Budget::Default => 50,
-            Budget::Rigorous => 540,
-        })
+    /// How wide an interval may be, as a fraction to each side, for its part to be done.
+    pub(crate) fn narrow(&self) -> f64 {
+        self.budget.pick([0.03, 0.01, 0.005])
     }
 
-    /// Rounds at the most, and at the least where the time would allow fewer.
-    pub(crate) fn rounds(&self) -> (u64, u64) {
-        match self.budget {
-            Budget::Quick => (3, 12),
-            Budget::Default => (6, 24),
-            Budget::Rigorous => (12, 120),
-        }
-    }
-
-    /// The least time that this takes, if it is more than was promised: a trial needs a few jobs, and
-    /// a verdict a few rounds, however slow the jobs are.
-    #[must_use]
-    pub fn overrun(&self, collected: &Collected) -> Option<Duration> {
-        let effort = &collected.effort;
-        let alone = effort.latency_jobs + effort.load_jobs + effort.starts + effort.memory_workers;
-        let jobs = u32::try_from(3 * (alone + effort.load_jobs_all / effort.cpus)).ok()?;
-        let rounds = u32::try_from(self.rounds().0).ok()?;
-        let least = Duration::from_secs_f64(collected.job) * jobs * rounds;
-        (least > self.time()).then_some(least)
-    }
-
-    /// How often each fault is injected.
-    pub(crate) fn injections(&self) -> u64 {
-        match self.budget {
-            Budget::Quick => 1,
-            Budget::Default => 3,
-            Budget::Rigorous => 10,
-        }
-    }
-
-    /// How many jobs each trial runs, given how long one takes.
-    pub(crate) fn effort(&self, job: Duration) -> Effort {
-        // Seconds of one trial's closed loop, and of each of its two loads.
-        let span = match self.budget {
-            Budget::Quick => 0.08,
-            Budget::Default | Budget::Rigorous => 0.3,
-        };
-        let job = job.as_secs_f64().max(1e-6);
-        let fit = |span: f64, least: usize, most: usize| {
-            #[expect(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                reason = "a float saturates, and is clamped"
-            )]
-            let jobs = (span / job) as usize;
-            jobs.clamp(least, most)
-        };
-        // A multiple of the CPUs, or the last jobs of a load would run alone.
-        let load = fit(span, self.cpus, 4000).div_ceil(self.cpus) * self.cpus;
+    /// What each trial does, given how many seconds a job takes, for its worker and for its caller.
+    pub(crate) fn effort(&self, job: f64, trip: f64) -> Effort {
         Effort {
-            latency_jobs: fit(span, 3, 1000),
-            echo_jobs: 200,
-            load_jobs: load,
-            load_jobs_all: load * self.cpus.min(fit(2.0, 1, 64)),
-            starts: fit(span, 3, 20),
-            echo_starts: 5,
-            memory_workers: fit(span, 4, 8),
+            job,
+            trip,
+            budget: self.budget,
             cpus: self.cpus,
+            instance: self.subject.instance,
+            works: true,
         }
     }
 }
@@ -143,36 +192,42 @@ impl Plan {
 mod tests {
     use super::*;
 
-    fn plan(budget: Budget) -> Plan {
-        let subject = Subject {
-            guest: Guest::embedded("trap").unwrap(),
-            inputs: vec![vec![]],
-            limits: Limits::default(),
-            instance: InstancePolicy::Fresh,
-            cache: Cache::off(),
-        };
-        Plan {
-            cpus: 2,
-            ..Plan::new(subject, budget, 1)
-        }
+    fn chosen(names: &[&str], budget: Budget) -> Vec<String> {
+        let names = names.iter().map(|&name| name.to_owned());
+        let selection = Selection::these(names).unwrap();
+        let parts = Plan::chosen(&selection, budget).into_iter();
+        parts.map(|part| format!("{part:?}")).collect()
     }
 
     #[test]
-    fn slow_jobs_are_run_a_few_times_and_quick_ones_often() {
-        let slow = plan(Budget::Default).effort(Duration::from_secs(10));
-        assert_eq!((slow.latency_jobs, slow.load_jobs, slow.starts), (3, 2, 3));
-        let quick = plan(Budget::Default).effort(Duration::from_nanos(100));
-        assert_eq!(
-            (quick.latency_jobs, quick.load_jobs, quick.starts),
-            (1000, 4000, 20)
+    fn every_name_chooses_something() {
+        for name in Selection::NAMES {
+            assert!(!chosen(&[name], Budget::Quick).is_empty(), "{name}");
+        }
+        assert_eq!(chosen(&["crossover"], Budget::Default), ["message.trips"]);
+    }
+
+    #[test]
+    fn a_quick_look_leaves_out_what_takes_long_unless_it_is_named() {
+        let usual = Plan::chosen(&Selection::Usual, Budget::Quick);
+        assert!(usual.iter().all(|part| part.experiment != "scaling"));
+        assert_eq!(chosen(&["scaling"], Budget::Quick), ["scaling.grid"]);
+        let usual: Vec<String> = usual.iter().map(|part| format!("{part:?}")).collect();
+        assert!(usual.contains(&"sharing.seen".to_owned()));
+        assert!(!usual.contains(&"sharing.read".to_owned()));
+        let all = ["sharing.read", "sharing.held", "sharing.seen"];
+        assert_eq!(chosen(&["sharing"], Budget::Quick), all);
+        let all = Plan::chosen(&Selection::Usual, Budget::Default);
+        assert_eq!(all.len(), PARTS.len());
+    }
+
+    #[test]
+    fn an_unknown_name_is_told_with_those_that_there_are() {
+        let error = Selection::these(["speed".to_owned()]).unwrap_err();
+        let text = error.to_string();
+        assert!(
+            text.contains("`speed`") && text.contains("message"),
+            "{text}"
         );
-    }
-
-    #[test]
-    fn a_load_keeps_every_cpu_busy_to_its_end() {
-        for micros in [1, 10, 333, 40_000] {
-            let effort = plan(Budget::Quick).effort(Duration::from_micros(micros));
-            assert!(effort.load_jobs.is_multiple_of(2) && effort.load_jobs_all.is_multiple_of(2));
-        }
     }
 }

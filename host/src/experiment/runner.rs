@@ -1,64 +1,24 @@
-//! Runs the trials of a plan, in rounds, and keeps what they say.
+//! Runs the rounds of a plan, and keeps what they say.
 
 use std::collections::BTreeMap;
-use std::io::{self, BufRead, BufReader, Read, Write};
-use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, after, select};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use crossbeam_channel::Receiver;
 
-use super::containment::{Containment, Fault, Sighting, expected};
-use super::trial::{Effort, Order, Said, Work, patience};
-use super::{Arm, EXPERIMENTS, Plan, Samples};
+use super::collected::{Collected, PartLog, check_replies};
+use super::conversation::{Conversation, Nothing};
+use super::injection::{End, Injection, conclude};
+use super::schedule::{self, Ended, Entry};
+use super::trial::{Calibration, Order, Said, Work};
+use super::{Arm, Effort, FailedTrial, Fault, PARTS, Part, PartWork, Plan, Samples};
 use crate::options::Isolation;
-use crate::worker::Wishes;
-
-/// Everything that was measured so far.
-#[derive(Clone, Debug)]
-pub struct Collected {
-    /// What each round gave: experiment and arm to samples.
-    pub(crate) rounds: Vec<BTreeMap<(&'static str, Arm), Samples>>,
-    pub(crate) injections: Vec<Injection>,
-    pub(crate) failures: Vec<FailedTrial>,
-    /// Seconds that a job takes, roughly.
-    pub(crate) job: f64,
-    pub(crate) effort: Effort,
-    /// What stopped the measuring, if anything did.
-    pub(crate) interrupted: Option<i32>,
-}
-
-/// A trial that gave no samples. A failure is a result.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct FailedTrial {
-    /// The round, from 0.
-    pub round: usize,
-    /// The experiment.
-    pub experiment: String,
-    /// The arm.
-    pub arm: Arm,
-    /// What went wrong.
-    pub error: String,
-}
-
-/// One fault, injected once.
-#[derive(Clone, Debug)]
-pub(crate) struct Injection {
-    pub(crate) fault: Fault,
-    pub(crate) isolation: Isolation,
-    pub(crate) observed: Containment,
-    pub(crate) host_ended: Option<String>,
-    pub(crate) bystanders: u64,
-    pub(crate) lost: u64,
-    pub(crate) recovery: Option<f64>,
-}
+use crate::sys::child;
 
 /// Where the measuring is.
 #[derive(Clone, Debug)]
 pub struct Progress {
-    /// Part of the time that is used up, 0 to 1.
+    /// Part of the time that is used up: 0 at the beginning; more than 1 where slow jobs take longer than
+    /// was planned.
     pub done: f64,
     /// What is being measured.
     pub what: String,
@@ -67,32 +27,19 @@ pub struct Progress {
 /// Runs a plan.
 pub struct Runner<'a> {
     plan: &'a Plan,
-    /// Anything on it stops the measuring after the current trial is killed.
+    /// Anything on it stops the measuring after the current trials are killed.
     stop: &'a Receiver<i32>,
     rng: fastrand::Rng,
     started: Instant,
+    /// The places of the inputs with which the guest does its jobs.
+    inputs: Vec<usize>,
 }
 
-/// Why a trial gave nothing.
-enum Nothing {
-    Failed(String),
-    Stopped(i32),
-}
+/// Seconds that a first round may take, for each second that a job takes: some jobs in each arm.
+const GUESS: f64 = 30.0;
 
-/// What a trial said, and how its process ended.
-struct Heard {
-    said: Vec<Said>,
-    status: Option<ExitStatus>,
-    last_words: String,
-}
-
-impl Collected {
-    /// The signal that stopped the measuring, if one did.
-    #[must_use]
-    pub fn interrupted_by(&self) -> Option<i32> {
-        self.interrupted
-    }
-}
+/// Somebody stopped the measuring.
+struct Stopped(i32);
 
 impl<'a> Runner<'a> {
     /// A runner that is stopped by anything that arrives on `stop`.
@@ -103,472 +50,433 @@ impl<'a> Runner<'a> {
             stop,
             rng: fastrand::Rng::with_seed(plan.seed),
             started: Instant::now(),
+            inputs: (0..plan.subject.inputs.len()).collect(),
         }
     }
 
-    /// Measures. `seen` is called after each trial with all that there is by then.
+    /// Measures. `seen` is called before and after each round with all that there is by then.
     ///
-    /// # Errors
-    /// If not even the first job of the guest runs: there is nothing to compare.
-    pub fn run(mut self, mut seen: impl FnMut(&Progress, &Collected)) -> Result<Collected, String> {
+    /// Where the guest does not do its jobs, each part that needs them is a failure with its error, and
+    /// the rest goes on.
+    #[must_use]
+    pub fn run(mut self, mut seen: impl FnMut(&Progress, &Collected)) -> Collected {
         let mut collected = Collected {
-            rounds: Vec::new(),
+            parts: self
+                .plan
+                .parts
+                .iter()
+                .map(|part| PartLog::new(part))
+                .collect(),
             injections: Vec::new(),
+            identities: Vec::new(),
+            sharing: Vec::new(),
             failures: Vec::new(),
-            job: 0.0,
-            effort: self.plan.effort(Duration::from_secs(1)),
+            effort: self.plan.effort(1.0, 1.0),
             interrupted: None,
         };
-        seen(
-            &Progress {
-                done: 0.0,
-                what: "compiling, and a first job".to_owned(),
-            },
-            &collected,
-        );
-        collected.job = match self.calibrate(collected.effort) {
-            Ok(seconds) => seconds,
-            Err(Nothing::Failed(why)) => return Err(why),
-            Err(Nothing::Stopped(by)) => {
-                return Ok(Collected {
-                    interrupted: Some(by),
-                    ..collected
-                });
+        let what = "the first job".to_owned();
+        seen(&Progress { done: 0.0, what }, &collected);
+        match self.calibrate().map_err(Nothing::failure) {
+            Ok(calibration) => self.settle(&calibration, &mut collected),
+            Err(Err(by)) => {
+                collected.interrupted = Some(by);
+                return self.closed(collected);
             }
-        };
-        collected.effort = self.plan.effort(Duration::from_secs_f64(collected.job));
-
-        let (least, most) = self.plan.rounds();
-        for round in 0..most {
-            let begun = Instant::now();
-            if let Err(Stopped(by)) = self.round(round, &mut collected, &mut seen) {
+            Err(Ok(error)) => {
+                let failing = vec![(0, error)];
+                let calibration = Calibration {
+                    failing,
+                    ..Calibration::default()
+                };
+                self.settle(&calibration, &mut collected);
+            }
+        }
+        while let Some(place) = self.next(&collected) {
+            let part = collected.parts[place].part;
+            let round = collected.parts[place].rounds.len();
+            let what = format!("{part:?}, round {}", round + 1);
+            let done = self.done();
+            seen(
+                &Progress {
+                    done,
+                    what: what.clone(),
+                },
+                &collected,
+            );
+            let began = Instant::now();
+            let result = match &part.work {
+                PartWork::Staged { segments, .. } => {
+                    let segments = segments(&collected.effort);
+                    self.round(place, Turns::Shared { segments }, &mut collected)
+                }
+                PartWork::Alone { .. } => self.round(place, Turns::Alone, &mut collected),
+                PartWork::Faults => {
+                    self.faults(place, round, &mut collected, |done, what, collected| {
+                        seen(&Progress { done, what }, collected);
+                    })
+                }
+            };
+            let log = &mut collected.parts[place];
+            log.spent += began.elapsed().as_secs_f64();
+            if let Err(Stopped(by)) = result {
                 collected.interrupted = Some(by);
                 break;
             }
-            let over = self.started.elapsed() + begun.elapsed() > self.plan.time();
-            if round + 1 >= least && over {
-                break;
-            }
+            let (effort, wanted) = (collected.effort, self.plan.narrow());
+            let log = &mut collected.parts[place];
+            log.narrow = log.is_narrow(&effort, wanted);
+            let done = self.done();
+            seen(&Progress { done, what }, &collected);
         }
-        Ok(collected)
+        self.closed(collected)
     }
 
-    fn round(
-        &mut self,
-        round: u64,
-        collected: &mut Collected,
-        seen: &mut impl FnMut(&Progress, &Collected),
-    ) -> Result<(), Stopped> {
-        let mut trials: Vec<(Work, &'static str, Arm)> = Vec::new();
-        for experiment in EXPERIMENTS {
-            for arm in Arm::ALL {
-                trials.push((
-                    Work::Experiment(experiment.name.to_owned()),
-                    experiment.name,
-                    arm,
-                ));
-            }
+    /// Notes why each part has no more rounds.
+    fn closed(&self, mut collected: Collected) -> Collected {
+        let stopped = collected.interrupted.map(|_| Ended::Stopped);
+        let effort = collected.effort;
+        for log in &mut collected.parts {
+            let ended = self.entry(log, &effort).ended();
+            log.ended = ended.or(stopped).unwrap_or(Ended::TimeUp);
         }
-        if round < self.plan.injections() {
-            for fault in Fault::ALL {
-                for arm in [Arm::Thread, Arm::Process] {
-                    trials.push((Work::Inject(fault), "containment", arm));
-                }
-            }
+        collected
+    }
+
+    fn entry(&self, log: &PartLog, effort: &Effort) -> Entry {
+        Entry {
+            weight: log.part.weight,
+            core: log.part.core,
+            guess: GUESS * effort.job,
+            most: self.plan.budget.pick(log.part.most),
+            rounds: log.rounds.len(),
+            spent: log.spent,
+            narrow: log.narrow,
+            failing: log.failing,
         }
-        self.rng.shuffle(&mut trials);
-        let place = collected.rounds.len();
-        collected.rounds.push(BTreeMap::new());
-        for (work, name, arm) in trials {
-            let what = format!("round {}: {name}, {arm}", round + 1);
-            seen(
-                &Progress {
-                    done: self.done(),
-                    what,
-                },
-                collected,
-            );
-            // Every arm of a round has the same seed, and so the same work and the same replies.
-            let seed = self.plan.seed.wrapping_add(round);
-            let (effort, job) = (collected.effort, collected.job);
-            let failed = |error| FailedTrial {
-                round: place,
-                experiment: name.to_owned(),
-                arm,
-                error,
-            };
-            match work {
-                Work::Inject(fault) => match self.inject(fault, arm, seed, effort, job) {
-                    Ok(injection) => collected.injections.push(injection),
-                    Err(Nothing::Failed(error)) => collected.failures.push(failed(error)),
-                    Err(Nothing::Stopped(by)) => return Err(Stopped(by)),
-                },
-                work => match self.measure(work, arm, seed, effort, job) {
-                    Ok(samples) => drop(collected.rounds[place].insert((name, arm), samples)),
-                    Err(Nothing::Failed(error)) => collected.failures.push(failed(error)),
-                    Err(Nothing::Stopped(by)) => return Err(Stopped(by)),
-                },
-            }
-        }
-        check_replies(place, collected);
-        seen(
-            &Progress {
-                done: self.done(),
-                what: format!("round {} is done", round + 1),
-            },
-            collected,
-        );
-        Ok(())
+    }
+
+    fn next(&self, collected: &Collected) -> Option<usize> {
+        let entries: Vec<Entry> = collected
+            .parts
+            .iter()
+            .map(|log| self.entry(log, &collected.effort))
+            .collect();
+        let left = self.plan.time.as_secs_f64() - self.started.elapsed().as_secs_f64();
+        schedule::next(&entries, left)
     }
 
     fn done(&self) -> f64 {
-        (self.started.elapsed().as_secs_f64() / self.plan.time().as_secs_f64()).min(1.0)
+        self.started.elapsed().as_secs_f64() / self.plan.time.as_secs_f64()
     }
 
-    fn calibrate(&self, effort: Effort) -> Result<f64, Nothing> {
-        let order = self.order(Work::Calibrate, Arm::Thread, self.plan.seed, effort);
-        // Compiling a large guest for the first time takes its while.
-        let heard = self.trial(&order, Duration::from_secs(600))?;
-        heard.answer(|said| match said {
-            Said::Calibrated(seconds) => Some(*seconds),
-            _ => None,
-        })
+    /// One round of a part: each arm in a process of its own, in turns.
+    fn round(
+        &mut self,
+        place: usize,
+        turns: Turns,
+        collected: &mut Collected,
+    ) -> Result<(), Stopped> {
+        let part = collected.parts[place].part;
+        let number = collected.parts[place].rounds.len();
+        let mut given = Given::default();
+        let done = self.take_turns(part, number, turns, collected.effort, &mut given);
+        // What there is counts, also of a round that was stopped.
+        let Given { samples, failures } = given;
+        collected
+            .failures
+            .extend(failures.into_iter().map(|(arm, error)| FailedTrial {
+                experiment: part.experiment.to_owned(),
+                part: part.name.to_owned(),
+                round: number,
+                arm,
+                error,
+            }));
+        let log = &mut collected.parts[place];
+        log.failing = if samples.is_empty() {
+            log.failing + 1
+        } else {
+            0
+        };
+        log.rounds.push(BTreeMap::new());
+        for (arm, mut of_arm) in samples {
+            collected.identities.extend(of_arm.identity.take());
+            collected.sharing.extend(of_arm.sharing.take());
+            log.rounds[number].insert(arm, of_arm);
+        }
+        check_replies(place, number, collected);
+        done
     }
 
-    fn measure(
-        &self,
-        work: Work,
-        arm: Arm,
-        seed: u64,
+    fn take_turns(
+        &mut self,
+        part: &'static Part,
+        number: usize,
+        turns: Turns,
         effort: Effort,
-        job: f64,
-    ) -> Result<Samples, Nothing> {
-        let order = self.order(work, arm, seed, effort);
-        let heard = self.trial(&order, patience(Duration::from_secs_f64(job), &effort))?;
-        heard.answer(|said| match said {
-            Said::Measured(samples) => Some(samples.clone()),
-            _ => None,
-        })
+        given: &mut Given,
+    ) -> Result<(), Stopped> {
+        let place = PARTS.iter().position(|known| std::ptr::eq(*known, part));
+        let work = Work::Part(place.unwrap_or(usize::MAX));
+        let patience = patience(&effort);
+        let mut arms = part.arms(self.plan.budget).to_vec();
+        self.rng.shuffle(&mut arms);
+        // Every arm of a round has the same seed, and so the same work and the same replies.
+        let order = |arm| self.order(work.clone(), part, arm, number as u64, effort);
+        let mut running: Vec<(Arm, Conversation)> = Vec::new();
+        for &arm in &arms {
+            match self.ready(&order(arm), patience) {
+                Ok(trial) => running.push((arm, trial)),
+                Err(nothing) => given.fail(arm, nothing)?,
+            }
+            if turns == Turns::Alone {
+                running = self.segment(running, patience, given)?;
+                self.measured(std::mem::take(&mut running), patience, given)?;
+            }
+        }
+        if let Turns::Shared { segments } = turns {
+            for _ in 0..segments {
+                self.rng.shuffle(&mut running);
+                running = self.segment(running, patience, given)?;
+            }
+            self.measured(running, patience, given)?;
+        }
+        Ok(())
     }
 
-    fn inject(
+    /// A trial that is set up.
+    fn ready(&self, order: &Order, patience: Duration) -> Result<Conversation, Nothing> {
+        let mut trial = self.begin(order)?;
+        match trial.hear(patience, Some(self.stop))? {
+            Said::Ready => Ok(trial),
+            said => Err(Nothing::Failed(format!("the trial said {said:?} at first"))),
+        }
+    }
+
+    /// Lets each trial do its next segment, one after the other; gives back those that live.
+    fn segment(
         &self,
-        fault: Fault,
-        arm: Arm,
-        seed: u64,
-        effort: Effort,
-        job: f64,
-    ) -> Result<Injection, Nothing> {
-        let order = self.order(Work::Inject(fault), arm, seed, effort);
-        let heard = self.trial(&order, patience(Duration::from_secs_f64(job), &effort))?;
-        heard
-            .injection(fault, arm.isolation())
+        running: Vec<(Arm, Conversation)>,
+        patience: Duration,
+        given: &mut Given,
+    ) -> Result<Vec<(Arm, Conversation)>, Stopped> {
+        let mut alive = Vec::with_capacity(running.len());
+        for (arm, mut trial) in running {
+            trial.go();
+            match trial.hear(patience, Some(self.stop)) {
+                Ok(Said::Done) => alive.push((arm, trial)),
+                Ok(said) => given.fail(arm, Nothing::Failed(format!("the trial said {said:?}")))?,
+                Err(nothing) => given.fail(arm, nothing)?,
+            }
+        }
+        Ok(alive)
+    }
+
+    fn measured(
+        &self,
+        running: Vec<(Arm, Conversation)>,
+        patience: Duration,
+        given: &mut Given,
+    ) -> Result<(), Stopped> {
+        for (arm, mut trial) in running {
+            match trial.measured(patience, Some(self.stop)) {
+                Ok(samples) => given.samples.push((arm, samples)),
+                Err(nothing) => given.fail(arm, nothing)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Each fault once in each isolation.
+    fn faults(
+        &mut self,
+        place: usize,
+        round: usize,
+        collected: &mut Collected,
+        mut seen: impl FnMut(f64, String, &Collected),
+    ) -> Result<(), Stopped> {
+        let part = collected.parts[place].part;
+        collected.parts[place].rounds.push(BTreeMap::new());
+        let arms = part.arms(self.plan.budget);
+        let mut injections: Vec<(Fault, Arm)> = Fault::ALL
+            .into_iter()
+            .flat_map(|fault| arms.iter().map(move |&arm| (fault, arm)))
+            .collect();
+        self.rng.shuffle(&mut injections);
+        let mut failed = 0;
+        for &(fault, arm) in &injections {
+            let order = self.order(
+                Work::Inject(fault),
+                part,
+                arm,
+                round as u64,
+                collected.effort,
+            );
+            match self.inject(&order, fault) {
+                Ok(injection) => collected.injections.push(injection),
+                Err(nothing) => {
+                    failed += 1;
+                    collected.failures.push(FailedTrial {
+                        experiment: part.experiment.to_owned(),
+                        part: fault.name().to_owned(),
+                        round,
+                        arm,
+                        error: nothing.failure().map_err(Stopped)?,
+                    });
+                }
+            }
+            seen(self.done(), format!("{fault}, {arm}"), collected);
+        }
+        let log = &mut collected.parts[place];
+        let all = failed == injections.len();
+        log.failing = if all { log.failing + 1 } else { 0 };
+        Ok(())
+    }
+
+    fn inject(&self, order: &Order, fault: Fault) -> Result<Injection, Nothing> {
+        let mut host = self.begin(order)?;
+        let patience = patience(&order.effort);
+        let mut heard = Vec::new();
+        let may_stop = fault == Fault::Stop;
+        let began = Instant::now();
+        let stands_still = loop {
+            // A host that was stopped says nothing; the kernel says it for it.
+            let step = if may_stop {
+                Duration::from_millis(100)
+            } else {
+                patience
+            };
+            match host.hear(step, Some(self.stop)) {
+                Ok(Said::Progress(sighting)) => heard.push(sighting),
+                Ok(Said::Measured(_)) => break false,
+                Ok(said) => return Err(Nothing::Failed(format!("the trial said {said:?}"))),
+                Err(Nothing::Silent(_)) if may_stop && child::is_stopped(host.pid()) => break true,
+                Err(Nothing::Silent(_)) if may_stop && began.elapsed() < patience => {}
+                // It ended without an answer: its death may be the result.
+                Err(Nothing::Failed(_)) if host.signal().is_some() => break false,
+                Err(nothing) => return Err(nothing),
+            }
+        };
+        let isolation = match order.arm {
+            Arm::Process => Isolation::Process,
+            _ => Isolation::Thread,
+        };
+        let end = match (stands_still, host.signal_if_ended()) {
+            (true, _) => End::StandsStill,
+            (false, Some(signal)) => End::Died(signal),
+            (false, None) => End::Lives,
+        };
+        conclude(fault, isolation, &heard, end)
+            .ok_or_else(|| Nothing::Failed(host.death()))?
             .map_err(Nothing::Failed)
     }
 
-    fn order(&self, work: Work, arm: Arm, seed: u64, effort: Effort) -> Order {
+    /// Takes over what the first jobs told: inputs with which the guest fails are left out.
+    fn settle(&mut self, calibration: &Calibration, collected: &mut Collected) {
+        let many = self.inputs.len();
+        for (place, error) in &calibration.failing {
+            let error = match many {
+                1 => error.clone(),
+                _ => format!("input {} of {many}: {error}", place + 1),
+            };
+            collected.failures.push(FailedTrial {
+                experiment: "job".to_owned(),
+                part: "first".to_owned(),
+                round: 0,
+                arm: Arm::Thread,
+                error,
+            });
+        }
+        let is_failing =
+            |place: &usize| calibration.failing.iter().any(|(known, _)| known == place);
+        let usable: Vec<usize> = (0..many).filter(|place| !is_failing(place)).collect();
+        let usual = Effort::default().job;
+        let job = calibration.job.unwrap_or(usual);
+        collected.effort = Effort {
+            works: calibration.job.is_some(),
+            ..self.plan.effort(job, calibration.trip.unwrap_or(job))
+        };
+        if calibration.job.is_some() {
+            self.inputs = usable;
+        }
+    }
+
+    fn calibrate(&self) -> Result<Calibration, Nothing> {
+        let effort = self.plan.effort(1.0, 1.0);
+        let order = self.order(Work::Calibrate, PARTS[0], Arm::Thread, 0, effort);
+        // Compiling a large guest for the first time takes its while.
+        let mut trial = self.begin(&order)?;
+        match trial.hear(Duration::from_secs(600), Some(self.stop))? {
+            Said::Calibrated(calibration) => Ok(calibration),
+            said => Err(Nothing::Failed(format!("the first trial said {said:?}"))),
+        }
+    }
+
+    fn begin(&self, order: &Order) -> Result<Conversation, Nothing> {
         let subject = &self.plan.subject;
+        let mut bytes = vec![subject.guest.wasm()];
+        bytes.extend(
+            self.inputs
+                .iter()
+                .map(|&place| subject.inputs[place].as_slice()),
+        );
+        Conversation::begin(order, &bytes)
+    }
+
+    fn order(&self, work: Work, part: &Part, arm: Arm, round: u64, effort: Effort) -> Order {
+        let subject = &self.plan.subject;
+        let rigged = self.plan.rigging.filter(|_| arm == Arm::Process);
+        let is_control = arm == Arm::Control;
+        let arm = match (arm, rigged) {
+            (Arm::Control, _) => part.twin,
+            (_, Some(_)) => part.twin,
+            (arm, None) => arm,
+        };
         Order {
             work,
             arm,
+            is_control,
+            delay: rigged.map_or(0.0, |rigging| rigging.delay),
             effort,
-            seed,
+            seed: self.plan.seed.wrapping_add(round),
             limits: subject.limits,
-            instance: subject.instance,
             cache: subject.cache.clone(),
             parent: std::process::id(),
             guest_name: subject.guest.name().to_owned(),
             guest_bytes: subject.guest.wasm().len(),
-            input_bytes: subject.inputs.iter().map(Vec::len).collect(),
+            input_bytes: self
+                .inputs
+                .iter()
+                .map(|&place| subject.inputs[place].len())
+                .collect(),
         }
     }
+}
 
-    /// Runs one trial in a process of its own, and hears it out.
-    fn trial(&self, order: &Order, patience: Duration) -> Result<Heard, Nothing> {
-        let failed =
-            |error: io::Error| Nothing::Failed(format!("the trial cannot be run: {error}"));
-        let mut child = Command::new(Wishes::own_program())
-            .arg("__trial")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            // Ctrl-C in the terminal is for us, and we decide about the trial.
-            .process_group(0)
-            .spawn()
-            .map_err(failed)?;
-        let lines = lines_of(&mut child).map_err(failed)?;
-        let words = last_words_of(&mut child).map_err(failed)?;
-        if let Some(stdin) = child.stdin.take() {
-            // A trial that dies early is told by its end, not by our broken pipe.
-            let _ = self.instruct(stdin, order);
-        }
-        let deadline = after(patience);
-        let mut said = Vec::new();
-        loop {
-            select! {
-                recv(lines) -> line => match line {
-                    Ok(line) => said.push(line.map_err(Nothing::Failed)?),
-                    Err(_) => break,
-                },
-                recv(self.stop) -> by => {
-                    end(&mut child);
-                    return Err(Nothing::Stopped(by.unwrap_or_default()));
-                },
-                recv(deadline) -> _ => {
-                    end(&mut child);
-                    let seconds = patience.as_secs();
-                    return Err(Nothing::Failed(format!("the trial was stuck, and was killed after {seconds} s")));
-                },
-            }
-        }
-        let status = child.wait().map_err(failed)?;
-        let last_words = words
-            .recv_timeout(Duration::from_secs(1))
-            .unwrap_or_default();
-        Ok(Heard {
-            said,
-            status: Some(status),
-            last_words,
-        })
-    }
+/// How the arms of a round share the machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Turns {
+    /// Their processes live side by side, and do so many segments in turns.
+    Shared { segments: usize },
+    /// One after the other: no process of another arm is there.
+    Alone,
+}
 
-    fn instruct(&self, mut stdin: ChildStdin, order: &Order) -> io::Result<()> {
-        let mut line = serde_json::to_vec(order)?;
-        line.push(b'\n');
-        stdin.write_all(&line)?;
-        stdin.write_all(self.plan.subject.guest.wasm())?;
-        for input in &self.plan.subject.inputs {
-            stdin.write_all(input)?;
-        }
+/// What a round gave so far.
+#[derive(Default)]
+struct Given {
+    samples: Vec<(Arm, Samples)>,
+    failures: Vec<(Arm, String)>,
+}
+
+impl Given {
+    fn fail(&mut self, arm: Arm, nothing: Nothing) -> Result<(), Stopped> {
+        let error = nothing.failure().map_err(Stopped)?;
+        self.failures.push((arm, error));
         Ok(())
     }
 }
 
-/// Somebody stopped the measuring.
-struct Stopped(i32);
-
-impl Heard {
-    fn answer<T>(&self, pick: impl Fn(&Said) -> Option<T>) -> Result<T, Nothing> {
-        for said in &self.said {
-            if let Said::Failed(why) = said {
-                return Err(Nothing::Failed(why.clone()));
-            }
-            if let Some(answer) = pick(said) {
-                return Ok(answer);
-            }
-        }
-        Err(Nothing::Failed(self.death()))
-    }
-
-    fn death(&self) -> String {
-        let status = self
-            .status
-            .map_or("it vanished".to_owned(), |status| status.to_string());
-        match self.last_words.as_str() {
-            "" => format!("the trial ended without an answer: {status}"),
-            words => format!("the trial ended without an answer: {status}; it said: {words}"),
-        }
-    }
-
-    /// Reads how far a fault went, also from a host that did not live to tell.
-    fn injection(&self, fault: Fault, isolation: Isolation) -> Result<Injection, String> {
-        let mut bystanders = None;
-        let mut answered = None;
-        let mut victim = true;
-        let mut recovery = None;
-        for said in &self.said {
-            match said {
-                Said::Failed(why) => return Err(why.clone()),
-                Said::Progress(Sighting::Injecting { bystanders: count }) => {
-                    bystanders = Some(*count);
-                }
-                Said::Progress(Sighting::Victim { as_expected }) => victim = *as_expected,
-                Said::Progress(Sighting::Answered {
-                    well,
-                    with_the_worker,
-                }) => {
-                    answered = Some((*well, *with_the_worker));
-                }
-                Said::Progress(Sighting::Recovered { seconds }) => recovery = Some(*seconds),
-                Said::Measured(_) | Said::Calibrated(_) => {}
-            }
-        }
-        let bystanders = bystanders.ok_or_else(|| self.death())?;
-        if !victim {
-            return Err("the guest that was to trap did not".to_owned());
-        }
-        // The job of the killed worker is the victim's own; a trap's victim has its own pool.
-        let own = u64::from(fault == Fault::Kill);
-        let signal = self.status.and_then(|status| status.signal());
-        let (observed, lost) = match (answered, signal) {
-            (Some((_, lost)), None) if lost <= own => (Containment::Contained, lost),
-            (Some((_, lost)), None) => (Containment::Spread, lost),
-            (None, Some(_)) => (Containment::HostDied, bystanders),
-            _ => return Err(self.death()),
-        };
-        let host_ended = signal.map(|signal| format!("signal {signal}"));
-        Ok(Injection {
-            fault,
-            isolation,
-            observed,
-            host_ended,
-            bystanders,
-            lost,
-            recovery,
-        })
-    }
-}
-
-impl Injection {
-    /// Whether it went as the table of expectations says.
-    pub(crate) fn as_expected(&self) -> bool {
-        self.observed == expected(self.fault, self.isolation)
-    }
-}
-
-fn end(child: &mut Child) {
-    // Its own workers go with it: the kernel kills them when their parent is gone.
-    let _ = child.kill();
-    let _ = child.wait();
-}
-
-/// The lines of the trial's output, from a thread, so that we can wait for other things too.
-fn lines_of(child: &mut Child) -> io::Result<Receiver<Result<Said, String>>> {
-    let (sender, lines) = crossbeam_channel::unbounded();
-    if let Some(stdout) = child.stdout.take() {
-        std::thread::Builder::new()
-            .name("cofferdam-trial".to_owned())
-            .spawn(move || {
-                for line in BufReader::new(stdout).lines() {
-                    let said = line.map_err(|error| error.to_string()).and_then(|line| {
-                        serde_json::from_str(&line)
-                            .map_err(|error| format!("a trial said nonsense: {error}"))
-                    });
-                    if sender.send(said).is_err() {
-                        return;
-                    }
-                }
-            })?;
-    }
-    Ok(lines)
-}
-
-/// The beginning of what the trial wrote to stderr: a panic, if anything.
-fn last_words_of(child: &mut Child) -> io::Result<Receiver<String>> {
-    let (sender, words) = crossbeam_channel::bounded(1);
-    if let Some(mut stderr) = child.stderr.take() {
-        std::thread::Builder::new()
-            .name("cofferdam-trial-stderr".to_owned())
-            .spawn(move || {
-                let mut kept = Vec::new();
-                let _ = (&mut stderr).take(4096).read_to_end(&mut kept);
-                let _ = io::copy(&mut stderr, &mut io::sink());
-                let _ = sender.send(crate::mail::printable(
-                    String::from_utf8_lossy(&kept).trim(),
-                ));
-            })?;
-    }
-    Ok(words)
-}
-
-/// Every arm of a round did the same jobs with the same seed: their replies must be the same bytes.
-fn check_replies(place: usize, collected: &mut Collected) {
-    let mut differing = Vec::new();
-    for experiment in EXPERIMENTS {
-        let replies = |arm| {
-            collected.rounds[place]
-                .get(&(experiment.name, arm))
-                .map(|samples| &samples.replies)
-        };
-        let reference = replies(Arm::Thread);
-        for arm in [Arm::Process, Arm::Control] {
-            if reference.is_some() && replies(arm).is_some() && replies(arm) != reference {
-                differing.push((experiment.name, arm));
-            }
-        }
-    }
-    for (name, arm) in differing {
-        collected.rounds[place].remove(&(name, arm));
-        collected.failures.push(FailedTrial {
-            round: place,
-            experiment: name.to_owned(),
-            arm,
-            error: "its replies differ from those of the thread arm".to_owned(),
-        });
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn heard(said: Vec<Sighting>, status: i32) -> Heard {
-        let said = said.into_iter().map(Said::Progress).collect();
-        Heard {
-            said,
-            status: Some(ExitStatus::from_raw(status)),
-            last_words: String::new(),
-        }
-    }
-
-    const INJECTING: Sighting = Sighting::Injecting { bystanders: 8 };
-    const SIGKILL: i32 = 9;
-
-    #[test]
-    fn a_host_that_died_took_everybody_with_it() {
-        let injection = heard(vec![INJECTING], SIGKILL)
-            .injection(Fault::Kill, Isolation::Thread)
-            .unwrap();
-        assert_eq!(
-            (injection.observed, injection.lost),
-            (Containment::HostDied, 8)
-        );
-        assert!(injection.as_expected());
-    }
-
-    #[test]
-    fn the_killed_workers_own_job_is_not_a_bystander() {
-        let answered = |lost| Sighting::Answered {
-            well: 8 - lost,
-            with_the_worker: lost,
-        };
-        let injection = |lost| {
-            heard(vec![INJECTING, answered(lost)], 0).injection(Fault::Kill, Isolation::Process)
-        };
-        assert_eq!(injection(1).unwrap().observed, Containment::Contained);
-        let spread = injection(2).unwrap();
-        assert_eq!(spread.observed, Containment::Spread);
-        assert!(!spread.as_expected(), "an unexpected spread must not pass");
-    }
-
-    #[test]
-    fn a_trap_has_no_excuse_for_any_bystander() {
-        let answered = Sighting::Answered {
-            well: 7,
-            with_the_worker: 1,
-        };
-        let injection = heard(vec![INJECTING, answered], 0)
-            .injection(Fault::Trap, Isolation::Thread)
-            .unwrap();
-        assert_eq!(injection.observed, Containment::Spread);
-    }
-
-    #[test]
-    fn a_host_that_died_before_the_fault_is_a_failed_trial() {
-        assert!(
-            heard(vec![], SIGKILL)
-                .injection(Fault::Kill, Isolation::Thread)
-                .is_err()
-        );
-    }
-
-    #[test]
-    fn a_guest_that_was_to_trap_and_did_not_is_a_failed_trial() {
-        let said = vec![INJECTING, Sighting::Victim { as_expected: false }];
-        assert!(
-            heard(said, 0)
-                .injection(Fault::Trap, Isolation::Thread)
-                .is_err()
-        );
-    }
+/// How long a trial may say nothing before it is taken to be stuck: many times what it was given to do.
+fn patience(effort: &Effort) -> Duration {
+    Duration::from_secs(60) + Duration::from_secs_f64(200.0 * effort.job)
 }

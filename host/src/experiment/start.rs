@@ -1,118 +1,301 @@
-//! How long until a new worker has given its first correct reply?
+//! How long until a new worker has given its first correct reply, and where does the time go?
 //!
-//! *Arms*: a thread that is spawned, instantiates and runs the job; a process that is spawned,
-//! loads, instantiates and runs the job. The compiled guest is at hand in both: who starts a second
-//! worker does not compile again. *Stopwatch*: the trial's main thread, from asking for the worker
-//! until it holds the reply. *Expectation*: a process costs the spawning of a program (about a
-//! millisecond) more; for a guest with long jobs that drowns.
+//! *Arms*: a thread that is spawned, instantiates and runs the job; a process that is forked from one that
+//! has the guest loaded, and runs the job; with @echo also a process that is spawned, loads, instantiates
+//! and runs the job, and one that is taken from a stock of processes which were forked ahead. With a warm cache the compiled guest is at hand in both: who starts a
+//! second worker does not compile again. With a cold one it is compiled first, and nothing else differs.
+//! *Stopwatch*: the trial's main thread, from asking for the worker until it holds the reply; the phases
+//! are told by the worker in readings of the system's monotonic clock, which both sides share.
+//! *Expectation*: a process by fork costs about as much again as a thread; by exec, the spawning of a program
+//! (a millisecond and more) on top; from the stock, a wake-up. For a guest with long jobs, and beside a
+//! compilation, that drowns.
 //!
-//! The echo rows leave the guest's own work out.
+//! The echo rows leave the guest's own work out. The process that is forked is started before the clock
+//! runs, once for all workers of a pool: what it costs is what `exec` costs. A stock is full when the clock
+//! starts.
 
-use std::time::Instant;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
-use super::trial::{Bench, Checked, good};
-use super::{Experiment, Metric, Samples, Unit};
-use crate::guest::Guest;
+use super::trial::{Bench, Checked, built_in, good};
+use super::{Arm, Effort, Part, PartWork, RowSpec, Samples, Stage};
 use crate::job::{Job, Reply};
-use crate::options::Isolation;
-use crate::runtime::mix;
-use crate::stats::Better;
-use crate::worker::Maker;
+use crate::options::{Isolation, StartMethod};
+use crate::runtime::{Cache, mix};
+use crate::sys::clock;
+use crate::worker::{Recipe, Worker};
 
-pub(super) static START: Experiment = Experiment {
-    name: "start",
+pub(super) static START: Part = Part {
+    experiment: "start",
+    name: "first-reply",
     question: "How long until a new worker has given its first correct reply?",
-    metrics: &[
-        Metric {
-            name: "first_reply",
-            title: "start to first reply",
-            unit: Unit::Seconds,
-            better: Better::Lower,
-            series: "first_reply",
-            quantile: 0.5,
-        },
-        Metric {
-            name: "first_echo",
-            title: "start of @echo",
-            unit: Unit::Seconds,
-            better: Better::Lower,
-            series: "first_echo",
-            quantile: 0.5,
-        },
-    ],
-    measure,
+    arms: |_| {
+        &[
+            Arm::Thread,
+            Arm::Process,
+            Arm::Exec,
+            Arm::Spare,
+            Arm::Control,
+        ]
+    },
+    twin: Arm::Thread,
+    weight: 2.5,
+    core: 6,
+    most: [12, 40, 100],
+    rows,
+    work: PartWork::Staged {
+        segments: |effort| effort.fit(effort.job + 0.005, 2, 12),
+        prepare,
+    },
 };
 
-fn measure(bench: &Bench) -> Result<Samples, String> {
-    let mut checked = Checked::default();
-    let own = series(
-        bench,
-        &bench.guest,
-        bench.effort.starts,
-        &mut checked,
-        |place| bench.job(place),
-    )?;
-    let echo = Guest::embedded("echo").map_err(|error| error.to_string())?;
-    let payload = |_| Job::new(echo.sample().unwrap_or_default());
-    let echo = series(
-        bench,
-        &echo,
-        bench.effort.echo_starts,
-        &mut checked,
-        payload,
-    )?;
-    Ok(Samples::with(
-        [("first_reply", own), ("first_echo", echo)],
-        checked.digest(),
-    ))
+/// Where the time of a start goes, in order.
+///
+/// `spawn` ends when the worker's first code runs; `load` is its engine and the guest's code, which threads
+/// share; `instantiate` is what of that is left to the job: a worker may make its first instance before that
+/// comes, a thread within `rest`, a process while the job is on its way; `rest` is the hand-over of the
+/// guest and of the job, and wake-ups.
+const PHASES: [&str; 5] = ["spawn", "load", "instantiate", "call", "rest"];
+
+fn rows(_: &Effort) -> Vec<RowSpec> {
+    let mut rows = vec![
+        RowSpec::seconds("first_reply", "first reply, warm cache", "warm").at("cache", "warm"),
+        RowSpec::seconds("first_reply", "first reply, cold cache", "cold").at("cache", "cold"),
+        RowSpec::seconds("first_echo", "first reply of @echo", "echo"),
+    ];
+    rows.extend([Arm::Exec, Arm::Spare].map(|arm| {
+        let title = format!("first reply of @echo, by {arm}");
+        RowSpec::seconds("first_echo", title, "echo")
+            .at("start", arm.name())
+            .comparing(arm, Arm::Thread)
+    }));
+    rows.extend(PHASES.map(|phase| {
+        let title = format!("of the start of @echo: {phase}");
+        RowSpec::seconds("phase", title, format!("phase.{phase}")).at("phase", phase)
+    }));
+    rows
 }
 
-fn series(
-    bench: &Bench,
-    guest: &Guest,
-    starts: usize,
-    checked: &mut Checked,
-    job: impl Fn(usize) -> Job,
-) -> Result<Vec<f64>, String> {
-    let recipe = bench.recipe(guest)?;
-    let mut seconds = Vec::with_capacity(starts);
-    // The first start warms the files and the code of both arms alike, and is not counted.
-    for place in 0..=starts {
-        let job = job(place).numbered(place as u64, Some(mix(bench.seed)));
+/// Echo starts of a segment.
+const ECHOES: usize = 2;
+
+struct Starts<'b> {
+    bench: &'b Bench,
+    own: Arc<Recipe>,
+    echo: Arc<Recipe>,
+    payload: Vec<u8>,
+    checked: Checked,
+    samples: Samples,
+}
+
+fn prepare(bench: &Bench) -> Result<Box<dyn Stage + '_>, String> {
+    let echo = built_in("echo")?;
+    let instance = bench.effort().instance;
+    let mut stage = Starts {
+        bench,
+        own: bench.recipe(&bench.guest, instance)?,
+        payload: echo.sample().unwrap_or_default().to_vec(),
+        echo: bench.recipe(&echo, instance)?,
+        checked: Checked::default(),
+        samples: Samples::default(),
+    };
+    // The first starts warm the files and the code of both arms alike, and are not counted.
+    if does_own_work(bench) && bench.effort().is_short() {
+        let own = Arc::clone(&stage.own);
+        stage.started("warm", &own, bench.job(0))?;
+    }
+    stage.echo()?;
+    stage.samples = Samples::default();
+    Ok(Box::new(stage))
+}
+
+/// What the other start methods cost is seen with @echo alone.
+fn does_own_work(bench: &Bench) -> bool {
+    bench.effort().works && bench.order.arm.way().start == StartMethod::default()
+}
+
+impl Starts<'_> {
+    fn started(
+        &mut self,
+        series: &'static str,
+        recipe: &Arc<Recipe>,
+        job: Job,
+    ) -> Result<Started, String> {
+        let job = job.numbered(0, Some(mix(self.bench.order.seed)));
+        recipe.settle();
+        let asked = clock::monotonic();
         let start = Instant::now();
-        let reply = match bench.isolation {
-            Isolation::Thread => in_a_thread(bench, &recipe, job)?,
-            Isolation::Process => recipe
-                .make(place)
-                .and_then(|mut worker| worker.run(&job))
-                .map_err(|death| death.to_string())?,
+        let FirstReply {
+            reply,
+            began,
+            loaded,
+            worker,
+        } = match self.bench.isolation {
+            Isolation::Thread => in_a_thread(self.bench.stack(), recipe, job)?,
+            Isolation::Process => in_a_process(recipe, &job)?,
         };
-        let taken = start.elapsed();
-        checked.reply(&good(reply)?);
-        if place > 0 {
-            seconds.push(taken.as_secs_f64());
+        let seconds = self.bench.stop(start);
+        // The worker ends outside of this span, and before the next.
+        worker.end();
+        let reply = good(reply)?;
+        self.checked.reply(series, &reply);
+        Ok(Started {
+            seconds,
+            asked,
+            began,
+            loaded,
+            reply,
+        })
+    }
+
+    fn echo(&mut self) -> Result<(), String> {
+        let recipe = Arc::clone(&self.echo);
+        let started = self.started("echo", &recipe, Job::new(self.payload.clone()))?;
+        self.samples.add("echo", started.seconds);
+        let phases = started.reply.phases;
+        let parts = [
+            started.began.saturating_sub(started.asked),
+            started.loaded.saturating_sub(started.began),
+            phases.instantiate,
+            phases.call,
+        ];
+        let rest = started.seconds - parts.iter().map(Duration::as_secs_f64).sum::<f64>();
+        let seconds = parts
+            .iter()
+            .map(Duration::as_secs_f64)
+            .chain([rest.max(0.0)]);
+        for (phase, seconds) in PHASES.iter().zip(seconds) {
+            self.samples.add(&format!("phase.{phase}"), seconds);
+        }
+        Ok(())
+    }
+
+    fn cold(&mut self) -> Result<(), String> {
+        let bench = self.bench;
+        let start = Instant::now();
+        let recipe = bench.recipe_from(&bench.guest, bench.effort().instance, &Cache::off())?;
+        let prepared = start.elapsed().as_secs_f64();
+        let started = self.started("cold", &recipe, bench.job(0))?;
+        self.samples.add("cold", prepared + started.seconds);
+        Ok(())
+    }
+}
+
+impl Stage for Starts<'_> {
+    fn segment(&mut self, place: usize) -> Result<(), String> {
+        for _ in 0..ECHOES {
+            self.echo()?;
+        }
+        if !does_own_work(self.bench) {
+            return Ok(());
+        }
+        let own = Arc::clone(&self.own);
+        let started = self.started("warm", &own, self.bench.job(place))?;
+        self.samples.add("warm", started.seconds);
+        if place == 0 {
+            self.cold()?;
+        }
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>) -> Result<Samples, String> {
+        Ok(Samples {
+            replies: self.checked.digests(),
+            ..self.samples
+        })
+    }
+}
+
+/// A worker that gave its first reply. The moments are readings of the system's monotonic clock.
+struct Started {
+    seconds: f64,
+    asked: Duration,
+    began: Duration,
+    loaded: Duration,
+    reply: Reply,
+}
+
+/// What a new worker gave first, and the worker itself.
+struct FirstReply {
+    reply: Reply,
+    began: Duration,
+    loaded: Duration,
+    worker: Leaving,
+}
+
+/// A worker that has nothing more to do.
+enum Leaving {
+    Thread(JoinHandle<()>),
+    Process(Box<dyn Worker>),
+}
+
+impl Leaving {
+    /// Waits until it is gone.
+    fn end(self) {
+        match self {
+            // It was heard out before, whatever became of it.
+            Self::Thread(thread) => drop(thread.join()),
+            Self::Process(worker) => {
+                let pid = worker.pid();
+                drop(worker);
+                let patience = Instant::now() + Duration::from_secs(1);
+                let is_there =
+                    || pid.is_some_and(|pid| Path::new(&format!("/proc/{pid}")).exists());
+                while is_there() && Instant::now() < patience {
+                    std::thread::sleep(Duration::from_micros(50));
+                }
+            }
         }
     }
-    Ok(seconds)
 }
 
-fn in_a_thread(
-    bench: &Bench,
-    recipe: &std::sync::Arc<crate::worker::Recipe>,
-    job: Job,
-) -> Result<Reply, String> {
-    let recipe = std::sync::Arc::clone(recipe);
+fn in_a_process(recipe: &Recipe, job: &Job) -> Result<FirstReply, String> {
+    let mut worker = recipe.make(0).map_err(|death| death.to_string())?;
+    let reply = worker.run(job).map_err(|death| death.to_string())?;
+    let birth = worker.birth().unwrap_or_default();
+    Ok(FirstReply {
+        reply,
+        began: birth.began,
+        loaded: birth.loaded,
+        worker: Leaving::Process(worker),
+    })
+}
+
+fn in_a_thread(stack: usize, recipe: &Arc<Recipe>, job: Job) -> Result<FirstReply, String> {
+    let recipe = Arc::clone(recipe);
     let (sender, receiver) = crossbeam_channel::bounded(1);
-    std::thread::Builder::new()
-        .stack_size(bench.stack())
+    let thread = std::thread::Builder::new()
+        .stack_size(stack)
         .spawn(move || {
-            let reply = recipe.make(0).and_then(|mut worker| worker.run(&job));
-            // The trial waits for it, unless it is dying.
-            let _ = sender.send(reply);
+            let began = clock::monotonic();
+            let made = recipe.make(0).and_then(|mut worker| {
+                let reply = worker.run(&job)?;
+                Ok((worker, reply))
+            });
+            // The trial waits for it, unless it is dying. The worker is dropped after it was told.
+            let _worker = match made {
+                Ok((worker, reply)) => {
+                    let _ = sender.send(Ok((reply, began)));
+                    Some(worker)
+                }
+                Err(death) => {
+                    let _ = sender.send(Err(death));
+                    None
+                }
+            };
         })
         .map_err(|error| error.to_string())?;
-    let reply = receiver
+    let told = receiver
         .recv()
         .map_err(|_| "the worker's thread panicked".to_owned())?;
-    reply.map_err(|death| death.to_string())
+    let (reply, began) = told.map_err(|death| death.to_string())?;
+    Ok(FirstReply {
+        reply,
+        began,
+        // Its guest was loaded before: threads share it.
+        loaded: began,
+        worker: Leaving::Thread(thread),
+    })
 }

@@ -1,84 +1,187 @@
-//! How many jobs a second, on one worker and on all CPUs?
+//! How many jobs a second, on one worker, on all CPUs, and on twice as many?
 //!
-//! *Arms*: a warm pool of one worker, and one of as many workers as there are CPUs. *Stopwatch*: the
-//! trial's main thread, from handing in the first of a fixed number of jobs until it holds the last
-//! reply; the queue is never empty in between. *Expectation*: CPU-bound guests run equally fast;
-//! with tiny jobs the thread wins.
+//! *Arms*: a warm pool of so many workers, in threads, in processes, and in threads without the checks
+//! that make them interruptible; and on all CPUs with the other choice of instances too. *Stopwatch*: the
+//! trial's main thread, from handing in the first of a fixed number of jobs until it holds the last reply;
+//! the queue is never empty in between. *Expectation*: CPU-bound guests run equally fast, and twice as fast
+//! on two CPUs; with tiny jobs the thread wins on one worker, and fresh instances on several threads get in
+//! each other's way, since they share an address space.
 
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use super::trial::{Bench, Checked, reply_of};
-use super::{Experiment, Metric, Samples, Unit};
-use crate::stats::Better;
+use super::effort::policy_name;
+use super::trial::{Bench, Checked, reply_of, staffed};
+use super::{Arm, Budget, Effort, Part, PartWork, RowSpec, Samples, Stage, Unit};
+use crate::pool::{Pool, Ticket};
+use crate::runtime::InstancePolicy;
 
-pub(super) static THROUGHPUT: Experiment = Experiment {
+pub(super) static THROUGHPUT: Part = Part {
+    experiment: "job",
     name: "throughput",
-    question: "How many jobs a second, on one worker and on all CPUs?",
-    metrics: &[
-        Metric {
-            name: "jobs_one_worker",
-            title: "throughput, 1 worker",
-            unit: Unit::JobsPerSecond,
-            better: Better::Higher,
-            series: "one",
-            quantile: 0.5,
-        },
-        Metric {
-            name: "jobs_all_cpus",
-            title: "throughput, all CPUs",
-            unit: Unit::JobsPerSecond,
-            better: Better::Higher,
-            series: "all",
-            quantile: 0.5,
-        },
-    ],
-    measure,
+    question: "How many jobs a second, by the number of workers?",
+    arms: |budget| match budget {
+        Budget::Quick => &[Arm::Thread, Arm::Process, Arm::Control],
+        Budget::Default | Budget::Rigorous => {
+            &[Arm::Thread, Arm::Process, Arm::Control, Arm::Unmetered]
+        }
+    },
+    twin: Arm::Thread,
+    weight: 4.0,
+    core: 6,
+    most: [12, 40, 100],
+    rows,
+    work: PartWork::Staged {
+        segments: |effort| loads(effort).len(),
+        prepare,
+    },
 };
 
-fn measure(bench: &Bench) -> Result<Samples, String> {
-    let mut checked = Checked::default();
-    let one = load(bench, 1, bench.effort.load_jobs, &mut checked)?;
-    let all = load(
-        bench,
-        bench.effort.cpus,
-        bench.effort.load_jobs_all,
-        &mut checked,
-    )?;
-    Ok(Samples::with(
-        [("one", vec![one]), ("all", vec![all])],
-        checked.digest(),
-    ))
+/// 1, 2, 4, … up to the number of CPUs, that itself, and twice that.
+pub(super) fn widths(cpus: usize) -> Vec<usize> {
+    let powers = std::iter::successors(Some(1), |width| Some(2 * width));
+    let mut widths: Vec<usize> = powers.take_while(|&width| width < cpus).collect();
+    widths.extend([cpus, 2 * cpus]);
+    widths
 }
 
-/// Replies that may wait to be looked at: enough that no worker ever waits for the main thread.
-const WINDOW: usize = 64;
+/// Workers, and whether with the user's choice of instances.
+fn loads(effort: &Effort) -> Vec<(usize, bool)> {
+    if effort.budget == Budget::Quick {
+        let mut widths = vec![(1, true), (effort.cpus, true)];
+        widths.dedup();
+        return widths;
+    }
+    let widths = widths(effort.cpus).into_iter().map(|width| (width, true));
+    widths.chain([(effort.cpus, false)]).collect()
+}
 
-fn load(bench: &Bench, workers: usize, jobs: usize, checked: &mut Checked) -> Result<f64, String> {
-    let pool = bench.pool(&bench.guest, workers)?;
-    let submit = |place| {
-        pool.submit(bench.job(place))
-            .map_err(|error| error.to_string())
-    };
-    // One job for each worker first, so that all have started.
-    let warm: Vec<_> = (0..workers).map(submit).collect::<Result<_, _>>()?;
-    for ticket in warm {
-        checked.reply(&reply_of(ticket.wait())?);
-    }
-    let mut replies = Vec::with_capacity(jobs);
-    let mut waiting = VecDeque::with_capacity(WINDOW);
-    let start = Instant::now();
-    for place in 0..jobs {
-        if waiting.len() == WINDOW {
-            replies.extend(waiting.pop_front().map(crate::pool::Ticket::wait));
+fn series((workers, own): (usize, bool)) -> String {
+    let policy = if own { "own" } else { "other" };
+    format!("throughput.{policy}.{workers}")
+}
+
+fn rows(effort: &Effort) -> Vec<RowSpec> {
+    let other = policy_name(effort.other_instance());
+    let row = |(workers, own): (usize, bool)| {
+        let plural = if workers == 1 { "worker" } else { "workers" };
+        let mut title = format!("throughput, {workers} {plural}");
+        if !own {
+            title = format!("{title}, {other} instances");
         }
-        waiting.push_back(submit(workers + place)?);
+        let series = series((workers, own));
+        let row = RowSpec::rate("throughput", title, series, Unit::JobsPerSecond)
+            .at("workers", workers as u64);
+        if own { row } else { row.at("instance", other) }
+    };
+    loads(effort).into_iter().map(row).collect()
+}
+
+struct Throughput<'b> {
+    bench: &'b Bench,
+    pools: Vec<((usize, bool), Pool)>,
+    checked: Checked,
+    samples: Samples,
+}
+
+fn prepare(bench: &Bench) -> Result<Box<dyn Stage + '_>, String> {
+    let effort = bench.effort();
+    let mut pools = Vec::new();
+    for load in loads(&effort) {
+        let policy = policy(&effort, load.1);
+        let builder = bench.builder(&bench.guest, load.0).instance(policy);
+        let pool = builder.build().map_err(|error| error.to_string())?;
+        pools.push((load, pool));
     }
-    replies.extend(waiting.into_iter().map(crate::pool::Ticket::wait));
-    let taken = start.elapsed();
-    for completion in replies {
-        checked.reply(&reply_of(completion)?);
+    let mut warm: Vec<Ticket> = Vec::new();
+    for ((workers, own), pool) in &pools {
+        // All have started, so that each takes its share of what follows.
+        staffed(pool, *workers)?;
+        let jobs = match policy(&effort, *own) {
+            _ if effort.is_short() => 2 * workers,
+            // Workers that keep their instance each make it first.
+            InstancePolicy::Reused => *workers,
+            InstancePolicy::Fresh => 0,
+        };
+        for place in 0..jobs {
+            let ticket = pool.submit(bench.job(place));
+            warm.push(ticket.map_err(|error| error.to_string())?);
+        }
     }
-    #[expect(clippy::cast_precision_loss, reason = "fewer than 2^52 jobs")]
-    Ok(jobs as f64 / taken.as_secs_f64())
+    for ticket in warm {
+        reply_of(ticket.wait())?;
+    }
+    Ok(Box::new(Throughput {
+        bench,
+        pools,
+        checked: Checked::default(),
+        samples: Samples::default(),
+    }))
+}
+
+fn policy(effort: &Effort, own: bool) -> InstancePolicy {
+    match own {
+        true => effort.instance,
+        false => effort.other_instance(),
+    }
+}
+
+/// Replies that may wait to be looked at, for each worker: enough that none ever waits for the main
+/// thread.
+const WINDOW: usize = 4;
+
+impl Stage for Throughput<'_> {
+    fn segment(&mut self, place: usize) -> Result<(), String> {
+        let effort = self.bench.effort();
+        let (load, pool) = &self.pools[place % self.pools.len()];
+        // As many jobs for each CPU that works, or the last ones of a load would run alone.
+        let each = effort.fit(1.5 * effort.job, 2, 1000);
+        let jobs = (each * load.0.min(effort.cpus)).next_multiple_of(load.0);
+        let window = (WINDOW * load.0).max(64);
+        let submit = |place| {
+            pool.submit(self.bench.job(place))
+                .map_err(|error| error.to_string())
+        };
+        let mut replies = Vec::with_capacity(jobs);
+        let mut waiting = VecDeque::with_capacity(window);
+        let start = Instant::now();
+        for place in 0..jobs {
+            if waiting.len() == window {
+                replies.extend(waiting.pop_front().map(Ticket::wait));
+            }
+            waiting.push_back(submit(load.0 + place)?);
+        }
+        replies.extend(waiting.into_iter().map(Ticket::wait));
+        let seconds = self.bench.stop(start);
+        // Where several workers keep their instances, it is chance which of them gives a reply.
+        let is_chance = load.0 > 1 && policy(&effort, load.1) == InstancePolicy::Reused;
+        for completion in replies {
+            let reply = reply_of(completion)?;
+            if !is_chance {
+                self.checked.reply("throughput", &reply);
+            }
+        }
+        #[expect(clippy::cast_precision_loss, reason = "fewer than 2^52 jobs")]
+        self.samples.add(&series(*load), jobs as f64 / seconds);
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>) -> Result<Samples, String> {
+        Ok(Samples {
+            replies: self.checked.digests(),
+            ..self.samples
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loads_go_up_to_twice_the_cpus() {
+        assert_eq!(widths(1), [1, 2]);
+        assert_eq!(widths(2), [1, 2, 4]);
+        assert_eq!(widths(6), [1, 2, 4, 6, 12]);
+    }
 }

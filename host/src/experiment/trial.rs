@@ -1,69 +1,58 @@
-//! One fresh process that measures one arm once: `cofferdam __trial`.
+//! One fresh process that measures one arm for one round: `cofferdam __trial`.
 //!
-//! Its standard input is one line of JSON, the [`Order`], and then the bytes of the guest and of the
-//! inputs. Its standard output is lines of JSON: [`Said::Progress`] while it works (containment), and
+//! Its standard input is one line of JSON, the [`Order`], then the bytes of the guest and of the
+//! inputs; then a newline for each segment that it may do, and the end of the file when it is to
+//! finish. Its standard output is lines of JSON, [`Said`]: that it is ready, that a segment is done, and
 //! at the end what it measured, or why it could not.
 
-use std::io::{self, BufRead, Read, Write};
+use std::collections::BTreeMap;
+use std::io::{self, BufRead, Write};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::containment::{self, Fault, Sighting};
-use super::{Arm, EXPERIMENTS, Samples};
+use super::containment::{self, Sighting};
+use super::scaling::{self, Cell};
+use super::{Arm, Effort, Fault, PARTS, PartWork, Samples};
 use crate::exit_code::Exit;
 use crate::guest::Guest;
 use crate::job::{Job, Limits, Outcome, Reply};
-use crate::options::{Isolation, LinkKind, StartMethod};
-use crate::pool::{Completion, Pool};
-use crate::runtime::{Artifact, Cache, InstancePolicy, Metering, Settings};
+use crate::options::Isolation;
+use crate::pool::{Completion, Pool, PoolBuilder};
+use crate::runtime::{Artifact, Cache, Demand, InstancePolicy, Metering, Settings};
+use crate::stats::median;
 use crate::sys::child;
-use crate::units::hex;
+use crate::units::{ByteSize, hex};
 use crate::worker::{Recipe, Wishes};
 
-/// How many jobs, starts and workers a trial uses. Both arms do the same.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Effort {
-    /// Jobs of the closed loop.
-    pub(crate) latency_jobs: usize,
-    /// Echo jobs of the closed loop.
-    pub(crate) echo_jobs: usize,
-    /// Jobs of the load on one worker.
-    pub(crate) load_jobs: usize,
-    /// Jobs of the load on all CPUs.
-    pub(crate) load_jobs_all: usize,
-    /// Workers started, one after another.
-    pub(crate) starts: usize,
-    /// Workers started for the echo guest.
-    pub(crate) echo_starts: usize,
-    /// Workers alive at once beyond the first, for their memory.
-    pub(crate) memory_workers: usize,
-    /// Workers of the load on all CPUs.
-    pub(crate) cpus: usize,
-}
-
-/// What the trial is to measure.
+/// What the trial is to do.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) enum Work {
-    /// How long a job takes, roughly.
+    /// Say how long a job takes, roughly.
     Calibrate,
-    /// An experiment, by its name.
-    Experiment(String),
-    /// What a fault does to everybody else.
+    /// A part, by its place in [`PARTS`].
+    Part(usize),
+    /// See what a fault does to everybody else.
     Inject(Fault),
+    /// One cell of the scaling grid: threads of one process, without any pool.
+    Cell(Cell),
 }
 
 /// Everything but the bytes.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Order {
     pub(super) work: Work,
+    /// What is measured: never [`Arm::Control`], which is some other arm once more.
     pub(super) arm: Arm,
+    /// Whether it is measured as the control.
+    pub(super) is_control: bool,
+    /// The share by which every timed span is drawn out; 0 in every honest comparison.
+    pub(super) delay: f64,
     pub(super) effort: Effort,
     pub(super) seed: u64,
     pub(super) limits: Limits,
-    pub(super) instance: InstancePolicy,
     pub(super) cache: Cache,
     /// The process that wants to know.
     pub(super) parent: u32,
@@ -75,30 +64,50 @@ pub(super) struct Order {
 /// A line of the trial's output.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) enum Said {
+    /// Everything is set up; segments may begin.
+    Ready,
+    /// A segment is done.
+    Done,
     Progress(Sighting),
     Measured(Samples),
-    Calibrated(f64),
+    Calibrated(Calibration),
     Failed(String),
 }
+
+/// What the first jobs tell.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Calibration {
+    /// Seconds that a job takes its worker: the median; `None` if no job ended well.
+    pub(super) job: Option<f64>,
+    /// Seconds from handing in a job until its reply is there: the median.
+    pub(super) trip: Option<f64>,
+    /// Inputs with which the guest failed, by their places, and how.
+    pub(super) failing: Vec<(usize, String)>,
+}
+
+/// Jobs of the calibration, where there are fewer inputs.
+const FEW: usize = 9;
+/// Workers that a trial makes without a pool around them, at the same time: more than it does.
+const MOST_WORKERS: usize = 64;
+/// The calibration's jobs end after this time.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// What an experiment has to work with.
 pub(super) struct Bench {
     pub(super) guest: Guest,
     pub(super) inputs: Vec<Vec<u8>>,
     pub(super) isolation: Isolation,
-    pub(super) effort: Effort,
-    pub(super) seed: u64,
-    limits: Limits,
-    instance: InstancePolicy,
-    cache: Cache,
+    /// The order itself, for trials that order trials.
+    pub(super) order: Order,
 }
 
 /// Serves as a trial: the hidden subcommand `__trial` is this function.
 #[must_use]
 pub fn serve_trial() -> Exit {
-    let said = match listen().and_then(|(bench, order)| {
-        child::die_with(order.parent).map_err(|error| error.to_string())?;
-        bench.work(&order.work)
+    let mut stdin = io::stdin().lock();
+    let said = match listen(&mut stdin).and_then(|bench| {
+        child::die_with(bench.order.parent).map_err(|error| error.to_string())?;
+        bench.work(&mut stdin)
     }) {
         Ok(said) => said,
         Err(why) => Said::Failed(why),
@@ -117,8 +126,7 @@ pub(super) fn say(said: &Said) -> io::Result<()> {
     out.flush()
 }
 
-fn listen() -> Result<(Bench, Order), String> {
-    let mut stdin = io::stdin().lock();
+fn listen(stdin: &mut impl BufRead) -> Result<Bench, String> {
     let mut line = String::new();
     stdin
         .read_line(&mut line)
@@ -138,55 +146,94 @@ fn listen() -> Result<(Bench, Order), String> {
         .iter()
         .map(|&count| take(count))
         .collect::<Result<_, _>>()?;
-    let bench = Bench {
+    Ok(Bench {
         guest: Guest::from_bytes(&order.guest_name, &wasm).map_err(|error| error.to_string())?,
         inputs,
         isolation: order.arm.isolation(),
-        effort: order.effort,
-        seed: order.seed,
-        limits: order.limits,
-        instance: order.instance,
-        cache: order.cache.clone(),
-    };
-    Ok((bench, order))
+        order,
+    })
+}
+
+/// Waits for leave to do the next segment; `false` when there is to be none.
+fn may_go_on(stdin: &mut impl BufRead) -> Result<bool, String> {
+    let mut line = String::new();
+    let read = stdin.read_line(&mut line);
+    read.map(|count| count > 0)
+        .map_err(|error| error.to_string())
 }
 
 impl Bench {
-    fn work(&self, work: &Work) -> Result<Said, String> {
-        match work {
+    fn work(&self, stdin: &mut impl BufRead) -> Result<Said, String> {
+        let tell = |said: &Said| say(said).map_err(|error| error.to_string());
+        match &self.order.work {
             Work::Calibrate => self.calibrate().map(Said::Calibrated),
-            Work::Experiment(name) => {
-                let experiment = EXPERIMENTS
-                    .iter()
-                    .find(|experiment| experiment.name == *name);
-                let experiment =
-                    experiment.ok_or_else(|| format!("no experiment is called {name}"))?;
-                (experiment.measure)(self).map(Said::Measured)
+            Work::Part(place) => {
+                let part = PARTS.get(*place).ok_or("no such part")?;
+                let prepare = match &part.work {
+                    PartWork::Staged { prepare, .. } | PartWork::Alone { prepare } => prepare,
+                    PartWork::Faults => return Err(format!("{part:?} has no stages")),
+                };
+                let mut stage = prepare(self)?;
+                tell(&Said::Ready)?;
+                let mut place = 0;
+                while may_go_on(stdin)? {
+                    stage.segment(place)?;
+                    tell(&Said::Done)?;
+                    place += 1;
+                }
+                stage.finish().map(Said::Measured)
             }
             Work::Inject(fault) => {
                 containment::inject(self, *fault)?;
                 Ok(Said::Measured(Samples::default()))
             }
+            Work::Cell(cell) => {
+                let ready = scaling::prepare_cell(self, cell)?;
+                tell(&Said::Ready)?;
+                may_go_on(stdin)?;
+                ready.run().map(Said::Measured)
+            }
         }
     }
 
-    /// Seconds that a job takes: the quicker of two, or one alone if that took long.
-    fn calibrate(&self) -> Result<f64, String> {
+    /// Runs each input once, and a few jobs more, as far as the time goes.
+    fn calibrate(&self) -> Result<Calibration, String> {
         let pool = self.pool(&self.guest, 1)?;
-        let mut fastest = f64::INFINITY;
-        for place in 0..3 {
-            let completion = pool
-                .submit(self.job(place))
-                .map_err(|error| error.to_string())?
-                .wait();
-            let seconds = completion.wall.as_secs_f64();
-            reply_of(completion)?;
-            fastest = fastest.min(seconds);
-            if seconds > 2.0 {
+        let began = Instant::now();
+        let (mut jobs, mut trips) = (Vec::new(), Vec::new());
+        let mut failing = Vec::new();
+        let least = self.inputs.len().max(FEW);
+        for place in 0..least {
+            if place > 0 && began.elapsed() > LOOK {
                 break;
             }
+            let start = Instant::now();
+            let ticket = pool.submit(self.job(place));
+            let completion = ticket.map_err(|error| error.to_string())?.wait();
+            let trip = start.elapsed().as_secs_f64();
+            let job = completion.wall.as_secs_f64();
+            match reply_of(completion) {
+                Ok(_) => {
+                    jobs.push(job);
+                    // The first waits for the worker to start.
+                    if place > 0 || least == 1 {
+                        trips.push(trip);
+                    }
+                }
+                Err(why) if place < self.inputs.len() => failing.push((place, why)),
+                Err(_) => {}
+            }
         }
-        Ok(fastest)
+        let job = median(&jobs);
+        Ok(Calibration {
+            job,
+            trip: median(&trips).or(job),
+            failing,
+        })
+    }
+
+    pub(super) fn effort(&self) -> Effort {
+        self.order.effort
     }
 
     /// The input of the job at this place.
@@ -194,45 +241,139 @@ impl Bench {
         Job::new(self.inputs[place % self.inputs.len()].clone())
     }
 
-    /// A pool of this trial's isolation for any guest.
-    pub(super) fn pool(&self, guest: &Guest, workers: usize) -> Result<Pool, String> {
-        Pool::builder(guest.clone())
-            .isolation(self.isolation)
-            .workers(workers)
-            .queue(workers.max(64))
-            .limits(self.limits)
-            .instance(self.instance)
-            .seed(Some(self.seed))
-            .cache(self.cache.clone())
-            .build()
-            .map_err(|error| error.to_string())
+    /// The time since `start`, which ends here.
+    pub(super) fn stop(&self, start: Instant) -> f64 {
+        let taken = start.elapsed();
+        if self.order.delay == 0.0 {
+            return taken.as_secs_f64();
+        }
+        let until = taken.mul_f64(1.0 + self.order.delay);
+        while start.elapsed() < until {
+            std::hint::spin_loop();
+        }
+        start.elapsed().as_secs_f64()
     }
 
-    /// Everything that workers of this trial's isolation have in common, without a pool around.
-    pub(super) fn recipe(&self, guest: &Guest) -> Result<Arc<Recipe>, String> {
-        let metering = Metering::usual(self.isolation);
-        let settings = Settings::new(&self.limits, metering);
+    pub(super) fn metering(&self) -> Metering {
+        match self.order.arm {
+            Arm::Unmetered | Arm::Fuel => Metering::Unmetered,
+            _ => Metering::usual(self.isolation),
+        }
+    }
+
+    /// The user's limits, with fuel where the arm counts it.
+    pub(super) fn limits(&self) -> Limits {
+        let mut limits = self.order.limits;
+        if self.order.arm == Arm::Fuel {
+            // More than any job burns, so that it is counted and never runs out.
+            limits.fuel = limits.fuel.or(Some(u64::MAX / 2));
+        }
+        limits
+    }
+
+    /// Limits for the built-in guests, whose messages may be larger than what the user allows.
+    pub(super) fn roomy(&self) -> Limits {
+        Limits {
+            memory: self.order.limits.memory.max(ByteSize::from_mib(64)),
+            output: ByteSize::from_mib(64),
+            input: ByteSize::from_mib(64),
+            timeout: Some(Duration::from_secs(60)),
+            // What the user grants his own guest is not measured by these.
+            fuel: self.limits().fuel.filter(|_| self.order.arm == Arm::Fuel),
+            ..self.limits()
+        }
+    }
+
+    /// A pool of this trial's arm for any guest, to be changed further.
+    pub(super) fn builder(&self, guest: &Guest, workers: usize) -> PoolBuilder {
+        let way = self.order.arm.way();
+        Pool::builder(guest.clone())
+            .isolation(way.isolation)
+            .start(way.start)
+            .link(way.link)
+            .wait(way.wait)
+            .metering(self.metering())
+            .workers(workers)
+            .queue((4 * workers).max(64))
+            .limits(self.limits())
+            .instance(self.order.effort.instance)
+            .seed(Some(self.order.seed))
+            .cache(self.order.cache.clone())
+    }
+
+    /// A pool of this trial's arm for any guest.
+    pub(super) fn pool(&self, guest: &Guest, workers: usize) -> Result<Pool, String> {
+        let builder = self.builder(guest, workers);
+        builder.build().map_err(|error| error.to_string())
+    }
+
+    /// Everything that workers of this trial's arm have in common, without a pool around.
+    pub(super) fn recipe(
+        &self,
+        guest: &Guest,
+        instance: InstancePolicy,
+    ) -> Result<Arc<Recipe>, String> {
+        self.recipe_from(guest, instance, &self.order.cache)
+    }
+
+    /// The same, with another cache.
+    pub(super) fn recipe_from(
+        &self,
+        guest: &Guest,
+        instance: InstancePolicy,
+        cache: &Cache,
+    ) -> Result<Arc<Recipe>, String> {
+        let limits = self.limits();
+        let demand = Demand::of(guest, self.isolation, MOST_WORKERS);
+        let settings = Settings::new(&limits, self.metering(), demand);
         let artifact =
-            Artifact::prepare(guest, settings, &self.cache).map_err(|error| error.to_string())?;
+            Artifact::prepare(guest, settings, cache).map_err(|error| error.to_string())?;
+        let way = self.order.arm.way();
         let wishes = Wishes {
-            isolation: self.isolation,
-            start: StartMethod::default(),
-            link: LinkKind::default(),
-            limits: self.limits,
-            instance: self.instance,
+            isolation: way.isolation,
+            start: way.start,
+            link: way.link,
+            wait: way.wait,
+            workers: 1,
+            spares: 1,
+            limits,
+            instance,
+            drill: None,
+            region: None,
             worker_program: Wishes::own_program(),
         };
-        Recipe::new(artifact, wishes)
-            .map(Arc::new)
-            .map_err(|error| error.to_string())
+        Recipe::new(artifact, wishes).map_err(|error| error.to_string())
     }
 
     pub(super) fn stack(&self) -> usize {
-        self.limits
+        self.order
+            .limits
             .stack
             .as_len()
             .saturating_add(crate::worker::HOST_STACK)
     }
+}
+
+/// Waits until a pool has all its workers.
+pub(super) fn staffed(pool: &Pool, workers: usize) -> Result<(), String> {
+    let patience = Instant::now() + Duration::from_secs(30);
+    while pool.workers().len() < workers {
+        if Instant::now() > patience {
+            return Err(format!("{workers} workers did not start within 30 s"));
+        }
+        std::thread::sleep(Duration::from_micros(100));
+    }
+    Ok(())
+}
+
+/// One of the built-in guests.
+pub(super) fn built_in(name: &str) -> Result<Guest, String> {
+    Guest::embedded(name).map_err(|error| error.to_string())
+}
+
+/// One of the experiments' own guests.
+pub(super) fn own_guest(name: &str, text: &str) -> Result<Guest, String> {
+    Guest::from_bytes(name, text.as_bytes()).map_err(|error| error.to_string())
 }
 
 /// The reply of a job that ended well; anything else fails the trial.
@@ -248,24 +389,21 @@ pub(super) fn good(reply: Reply) -> Result<Reply, String> {
     }
 }
 
-/// Digests replies in the order of their jobs, outside of every timed span.
+/// Digests the replies of each series in the order of their jobs, outside of every timed span.
 #[derive(Default)]
-pub(super) struct Checked(Sha256);
+pub(super) struct Checked(BTreeMap<&'static str, Sha256>);
 
 impl Checked {
-    pub(super) fn reply(&mut self, reply: &Reply) {
-        self.0.update((reply.output.len() as u64).to_le_bytes());
-        self.0.update(&reply.output);
+    pub(super) fn reply(&mut self, series: &'static str, reply: &Reply) {
+        let digest = self.0.entry(series).or_default();
+        digest.update((reply.output.len() as u64).to_le_bytes());
+        digest.update(&reply.output);
     }
 
-    pub(super) fn digest(self) -> String {
-        hex(&self.0.finalize())
+    pub(super) fn digests(self) -> BTreeMap<String, String> {
+        let digests = self.0.into_iter();
+        digests
+            .map(|(series, digest)| (series.to_owned(), hex(&digest.finalize())))
+            .collect()
     }
-}
-
-/// How long a trial may take before it is taken to be stuck: many times what it was planned for.
-pub(super) fn patience(job: Duration, effort: &Effort) -> Duration {
-    let jobs = effort.latency_jobs + effort.load_jobs + effort.load_jobs_all + 2 * effort.starts;
-    let jobs = u32::try_from(jobs + 4 * effort.memory_workers).unwrap_or(u32::MAX);
-    Duration::from_secs(30) + job.saturating_mul(jobs).saturating_mul(5)
 }
