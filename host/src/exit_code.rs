@@ -12,6 +12,8 @@ pub enum Exit {
     JobFailed,
     /// 2: the command line was not understood.
     Usage,
+    /// 101: a bound of `--fail-if` was passed.
+    Tripped,
     /// 124: the only job did not end within its deadline.
     Deadline,
     /// 125: cofferdam itself failed.
@@ -34,6 +36,7 @@ impl Exit {
             Self::Done => 0,
             Self::JobFailed => 1,
             Self::Usage => 2,
+            Self::Tripped => 101,
             Self::Deadline => 124,
             Self::Internal => 125,
             Self::CannotRun => 126,
@@ -60,6 +63,7 @@ mod tests {
             (Exit::Done, 0),
             (Exit::JobFailed, 1),
             (Exit::Usage, 2),
+            (Exit::Tripped, 101),
             (Exit::Deadline, 124),
             (Exit::Internal, 125),
             (Exit::CannotRun, 126),

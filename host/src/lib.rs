@@ -47,7 +47,10 @@ mod guest;
 mod job;
 mod mail;
 mod options;
+mod payload;
+mod region;
 pub mod units;
+mod wait;
 
 mod runtime;
 
@@ -57,6 +60,7 @@ mod worker;
 
 mod pool;
 
+pub mod doctor;
 pub mod experiment;
 pub mod machine;
 pub mod report;
@@ -68,11 +72,12 @@ pub use guest::{
 };
 pub use job::{Death, Job, Limits, Outbox, Outcome, Phases, PostError, Reply, Sender, TrapKind};
 pub use mail::printable;
-pub use options::{Isolation, LinkKind, StartMethod};
+pub use options::{Isolation, LinkKind, StartMethod, WaitPolicy};
 pub use pool::{
-    BuildError, Completion, Health, Incident, Lost, Pool, PoolBuilder, RestartPolicy, Stopper,
-    SubmitError, Ticket, WorkerInfo,
+    Batch, BuildError, Completion, Health, Incident, Lost, Ordered, Pool, PoolBuilder, Prepared,
+    RestartPolicy, Stopper, SubmitError, Ticket, Unordered, WorkerInfo,
 };
+pub use region::{Region, RegionAccess, RegionError};
 pub use runtime::{Cache, InstancePolicy, Metering, RuntimeError};
 pub use units::{ByteSize, TimeSpan, UnitError};
 pub use worker::serve_if_worker;

@@ -1,12 +1,13 @@
 //! Options that several subcommands share.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use cofferdam::report::Colour;
 use cofferdam::{
-    ByteSize, Cache, InstancePolicy, Isolation, Limits, LinkKind, StartMethod, TimeSpan,
+    ByteSize, Cache, InstancePolicy, Isolation, Limits, LinkKind, StartMethod, TimeSpan, WaitPolicy,
 };
 
 /// Says something on stderr, without minding whether anybody listens.
@@ -37,14 +38,20 @@ impl From<IsolationArg> for Isolation {
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum StartArg {
-    /// Spawn this program anew
+    /// Spawn this program anew for each worker
     Exec,
+    /// Fork a process that has the guest loaded
+    Fork,
+    /// Take one from a stock that was forked ahead
+    Spare,
 }
 
 impl From<StartArg> for StartMethod {
     fn from(typed: StartArg) -> Self {
         match typed {
             StartArg::Exec => Self::Exec,
+            StartArg::Fork => Self::Fork,
+            StartArg::Spare => Self::Spare,
         }
     }
 }
@@ -53,12 +60,35 @@ impl From<StartArg> for StartMethod {
 pub(crate) enum LinkArg {
     /// Frames over a socket pair
     Pipe,
+    /// Frames through shared memory
+    Shm,
 }
 
 impl From<LinkArg> for LinkKind {
     fn from(typed: LinkArg) -> Self {
         match typed {
             LinkArg::Pipe => Self::Pipe,
+            LinkArg::Shm => Self::Shm,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum WaitArg {
+    /// Look all the time, on a CPU of one's own
+    Spin,
+    /// Be woken
+    Park,
+    /// Look for a moment, where that pays; then be woken
+    Auto,
+}
+
+impl From<WaitArg> for WaitPolicy {
+    fn from(typed: WaitArg) -> Self {
+        match typed {
+            WaitArg::Spin => Self::Spin,
+            WaitArg::Park => Self::Park,
+            WaitArg::Auto => Self::Auto,
         }
     }
 }
@@ -190,4 +220,47 @@ impl CacheArgs {
 /// The number of CPUs that this process may use.
 pub(crate) fn cpus() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// The terminal's width, from 80 to 120 columns; 80 where there is none.
+pub(crate) fn width() -> u16 {
+    let columns = rustix::termios::tcgetwinsize(io::stdout()).map_or(80, |size| size.ws_col);
+    columns.clamp(80, 120)
+}
+
+/// When to use colour.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ColourArgs {
+    /// When to use colour; `auto` minds the terminal and NO_COLOR
+    #[arg(long, value_enum, value_name = "WHEN", default_value = "auto")]
+    color: ColourArg,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum ColourArg {
+    Auto,
+    Always,
+    Never,
+}
+
+impl ColourArgs {
+    pub(crate) fn colour(&self) -> Colour {
+        // https://no-color.org: when present and not an empty string
+        let unwanted = || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let dumb = || std::env::var_os("TERM").is_none_or(|term| term == "dumb");
+        match self.color {
+            ColourArg::Always => Colour::Ansi,
+            ColourArg::Never => Colour::Plain,
+            ColourArg::Auto if !io::stdout().is_terminal() || unwanted() || dumb() => Colour::Plain,
+            ColourArg::Auto => Colour::Ansi,
+        }
+    }
+}
+
+/// Whoever reads our output may have had enough of it; the exit code still tells.
+pub(crate) fn print(text: &[u8]) -> io::Result<()> {
+    match io::stdout().write_all(text) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => result,
+    }
 }

@@ -1,17 +1,22 @@
 //! `cofferdam compare`
 
-use std::io::{IsTerminal, Write, stderr, stdout};
-use std::path::PathBuf;
-use std::time::Instant;
+use std::io::{IsTerminal, stderr};
+use std::path::Path;
+use std::time::{Duration, Instant};
 
-use cofferdam::experiment::{Budget, Plan, Runner, Subject, serve_trial};
+use cofferdam::experiment::{
+    Budget, Collected, Plan, Rigging, Runner, Selection, Subject, serve_trial,
+};
 use cofferdam::machine::Machine;
-use cofferdam::report::{Comparison, ResultFile, analyse, render};
+use cofferdam::report::{Circumstances, Comparison, analyse, render};
 use cofferdam::{Exit, Guest, GuestSource, Isolation, Pool, TimeSpan};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::Failure;
-use super::common::{CacheArgs, InstanceArg, LimitArgs, STDIN_TWICE, complain};
+use super::common::{
+    CacheArgs, ColourArgs, InstanceArg, LimitArgs, STDIN_TWICE, complain, print, width,
+};
+use super::exports::{ExportArgs, TrustArg};
 use super::input::InputArgs;
 use super::signals::signals;
 
@@ -23,12 +28,20 @@ pub(crate) struct Args {
     #[arg(default_value = "@argon2")]
     guest: GuestSource,
 
-    /// 15 seconds: a look, with wide intervals (slow jobs take longer)
+    /// 15 seconds: a look, with wide intervals, and without limits, scaling, jobs under load and
+    /// what sharing costs (slow jobs take longer)
     #[arg(long, conflicts_with = "rigorous")]
     quick: bool,
     /// Up to 10 minutes: narrow intervals, to be cited
     #[arg(long)]
     rigorous: bool,
+    /// Another time, after which no round is begun but the first ones of what matters most
+    #[arg(long, value_name = "TIME")]
+    time_budget: Option<TimeSpan>,
+    /// Only these experiments: start, message, job, memory, limits, scaling, sharing, identity,
+    /// containment, recovery, crossover
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    experiments: Vec<String>,
     /// Decides the order of the trials and the guest's random bytes
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
@@ -36,16 +49,25 @@ pub(crate) struct Args {
     #[arg(long, value_enum, default_value = "fresh")]
     instance: InstanceArg,
 
+    /// Whom the guest comes from: what to deploy depends on it
+    #[arg(long, value_enum)]
+    trust: Option<TrustArg>,
+    #[command(flatten)]
+    colour: ColourArgs,
+
     #[command(flatten)]
     given: InputArgs,
-    /// Also write the result, with all samples, to this file; it is saved after each trial
-    #[arg(long, value_name = "FILE", help_heading = "Input and output")]
-    export_json: Option<PathBuf>,
+    #[command(flatten)]
+    exports: ExportArgs,
 
     #[command(flatten)]
     limits: LimitArgs,
     #[command(flatten)]
     cache: CacheArgs,
+
+    /// Proves the statistics: the process arm becomes a thread arm, slower by this many per cent
+    #[arg(long, value_name = "PER CENT", hide = true)]
+    rig: Option<f64>,
 }
 
 const EXAMPLES: &str = "\
@@ -53,15 +75,19 @@ Examples:
   cofferdam compare                              hash passwords, within a minute
   cofferdam compare --quick @echo                a guest that does next to nothing
   cofferdam compare --lines data.txt guest.wasm  your data, a line a job
-  cofferdam compare --rigorous --export-json result.json @blur
+  cofferdam compare --experiments job,memory guest.wasm
+  cofferdam compare --rigorous --report out.html --export-json out.json @blur
+  cofferdam compare --baseline main.json --fail-if 'process.job.p50 > 1.10x' guest.wasm
 
-A ratio is process ÷ thread. A verdict needs its 95 % interval to lie outside of
-what the machine shows for two arms that are the same, and outside of 5 %.
+A ratio is process ÷ thread. A verdict needs the whole 95 % interval to lie
+outside of the margin: how far the control (two arms that are the same) strays
+from 1 in its median, and half of the way to the end of its interval, 2 % at the
+least.
 Ctrl-C stops, and shows what there is.
 
 Exit codes: 0 done · 1 a trial failed, or the guest fails on its first input
-  2 usage · 125 cofferdam failed · 126 the guest cannot be run · 127 not found
-  130 stopped by Ctrl-C";
+  2 usage · 101 --fail-if tripped · 125 cofferdam failed
+  126 the guest cannot be run · 127 not found · 130 stopped by Ctrl-C";
 
 /// More inputs make no better comparison, and each trial is handed all of them.
 const MOST_INPUTS: usize = 256;
@@ -69,19 +95,19 @@ const MOST_INPUTS: usize = 256;
 const MOST_INPUT_BYTES: usize = 64 << 20;
 
 pub(crate) fn compare(args: &Args) -> Result<Exit, Failure> {
+    let selection = selection(args)?;
+    let gates = args.exports.gates(false)?;
     let guest = Guest::load(&args.guest)?;
     let limits = args.limits.limits()?;
     if args.guest == GuestSource::Stdin && args.given.wants_stdin() {
         return Err(Failure::usage(STDIN_TWICE));
     }
     let inputs = inputs(&args.given, &guest, limits.input)?;
-    let file = match &args.export_json {
-        None => None,
-        Some(path) => {
-            let failed = |error| anyhow::anyhow!("--export-json {}: {error}", path.display());
-            Some((path, ResultFile::open(path).map_err(failed)?))
-        }
+    let read: &[&Path] = match &args.guest {
+        GuestSource::File(path) => &[path],
+        _ => &[],
     };
+    let exports = args.exports.open(read)?;
     // Compiled here, for each isolation: a module that does not compile is told as such, and no trial
     // has to do it again.
     let mut trouble = None;
@@ -95,11 +121,6 @@ pub(crate) fn compare(args: &Args) -> Result<Exit, Failure> {
     if let Some(trouble) = trouble {
         complain(&format!("warning: {trouble}"));
     }
-    let budget = match (args.quick, args.rigorous) {
-        (true, _) => Budget::Quick,
-        (_, true) => Budget::Rigorous,
-        (false, false) => Budget::Default,
-    };
     let subject = Subject {
         guest,
         inputs,
@@ -107,62 +128,121 @@ pub(crate) fn compare(args: &Args) -> Result<Exit, Failure> {
         instance: args.instance.into(),
         cache: args.cache.cache(),
     };
-    let plan = Plan::new(subject, budget, args.seed);
-
-    let machine = Machine::here();
-    let command = command();
-    let stop = signals()?;
-    let bar = bar();
+    let plan = plan(args, subject, &selection)?;
+    let circumstances = Circumstances {
+        machine: Machine::here(),
+        command: command(),
+        trust: args.trust.map(Into::into),
+    };
     let started = Instant::now();
-    let mut trouble = None;
-    let mut warned = false;
-    let collected = Runner::new(&plan, &stop).run(|progress, collected| {
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "0 to 1000"
-        )]
-        bar.set_position((progress.done * 1000.0) as u64);
-        bar.set_message(progress.what.clone());
-        if let Some(least) = plan.overrun(collected).filter(|_| !warned) {
-            warned = true;
-            let least = TimeSpan::new(least);
-            bar.suspend(|| complain(&format!("jobs of this guest are slow: this takes {least} at the least (Ctrl-C shows what there is)")));
+    let mut told = false;
+    let collected = measure(&plan, |collected| {
+        let partial = Comparison {
+            complete: false,
+            ..analyse(&plan, collected, &circumstances, started.elapsed())
+        };
+        match exports.keep(&partial) {
+            Err(failure) if !told => {
+                told = true;
+                complain(&format!("warning: {failure}"));
+            }
+            Ok(()) | Err(_) => {}
         }
-        if let Some((_, file)) = &file {
-            let partial = Comparison {
-                complete: false,
-                ..analyse(&plan, collected, &machine, &command, started.elapsed())
-            };
-            trouble = file.save(&partial).err();
-        }
-    });
-    bar.finish_and_clear();
-    let collected = collected.map_err(|why| {
-        let guest = plan.guest_name();
-        Failure::new(
-            Exit::JobFailed,
-            anyhow::anyhow!(
-                "{guest} fails on its first input, so there is nothing to compare: {why}"
-            ),
-        )
     })?;
-    let comparison = analyse(&plan, &collected, &machine, &command, started.elapsed());
-    stdout().write_all(render(&comparison, width()).as_bytes())?;
-    if let Some((path, file)) = &file {
-        trouble = file.save(&comparison).err();
-        if let Some(error) = trouble {
-            return Err(anyhow::anyhow!("--export-json {}: {error}", path.display()).into());
-        }
-    }
+    let comparison = analyse(&plan, &collected, &circumstances, started.elapsed());
+    // Neither a closed pipe nor a full disk must lose what the other one keeps.
+    let saved = exports.save(&comparison);
+    let text = render(&comparison, width(), args.colour.colour());
+    print(text.as_bytes())?;
+    saved?;
     if let Some(signal) = collected.interrupted_by() {
         return Ok(Exit::Signal(u8::try_from(signal).unwrap_or(0)));
+    }
+    if let Some(exit) = gates.check(&comparison) {
+        return Ok(exit);
     }
     Ok(if comparison.failures.is_empty() {
         Exit::Done
     } else {
         Exit::JobFailed
     })
+}
+
+fn selection(args: &Args) -> Result<Selection, Failure> {
+    if args.experiments.is_empty() {
+        return Ok(Selection::Usual);
+    }
+    let names = args.experiments.iter().cloned();
+    Selection::these(names).map_err(|error| Failure::usage(format!("--experiments: {error}")))
+}
+
+fn plan(args: &Args, subject: Subject, selection: &Selection) -> Result<Plan, Failure> {
+    let budget = match (args.quick, args.rigorous) {
+        (true, _) => Budget::Quick,
+        (_, true) => Budget::Rigorous,
+        (false, false) => Budget::Default,
+    };
+    let mut plan = Plan::new(subject, budget, args.seed).select(selection);
+    if let Some(time) = args.time_budget {
+        let shortest = Plan::SHORTEST;
+        if time.duration() < shortest {
+            let shortest = TimeSpan::new(shortest);
+            return Err(Failure::usage(format!(
+                "--time-budget {time}: nothing can be said in less than {shortest}"
+            )));
+        }
+        plan = plan.within(time.duration());
+    }
+    let rigging = match args.rig {
+        Some(per_cent) if !(0.0..=1000.0).contains(&per_cent) => {
+            return Err(Failure::usage("--rig: per cent from 0 to 1000"));
+        }
+        rig => rig.map(|per_cent| Rigging {
+            delay: per_cent / 100.0,
+        }),
+    };
+    Ok(plan.rigged(rigging))
+}
+
+/// Runs the plan, with a bar; `keep` is called whenever there is more than before.
+fn measure(plan: &Plan, mut keep: impl FnMut(&Collected)) -> Result<Collected, Failure> {
+    let stop = signals()?;
+    let bar = bar();
+    let mut warned = false;
+    let mut rounds = 0;
+    let mut kept = Instant::now();
+    let mut failing = false;
+    let collected = Runner::new(plan, &stop).run(|progress, collected| {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "0 to 1000"
+        )]
+        bar.set_position((progress.done.min(1.0) * 1000.0) as u64);
+        bar.set_message(progress.what.clone());
+        // The last round may end a little late.
+        if progress.done >= 1.15 && !warned {
+            warned = true;
+            let told = "jobs of this guest are slow: this takes longer than planned (Ctrl-C shows what there is)";
+            bar.suspend(|| complain(told));
+        }
+        if let Some(why) = collected.guest_fails().filter(|_| !failing) {
+            failing = true;
+            let guest = plan.guest_name();
+            let told = match collected.guest_works() {
+                true => format!("warning: {guest} fails on some inputs, which are left out: {why}"),
+                false => format!("warning: {guest} fails on its first input, so nothing can be said about its jobs: {why}"),
+            };
+            bar.suspend(|| complain(&told));
+        }
+        if collected.rounds() != rounds || kept.elapsed() > Duration::from_secs(1) {
+            rounds = collected.rounds();
+            kept = Instant::now();
+            keep(collected);
+        }
+    });
+    bar.finish_and_clear();
+    Ok(collected)
 }
 
 /// The hidden subcommand: this process is one trial.
@@ -232,10 +312,4 @@ fn bar() -> ProgressBar {
         Ok(style) => bar.with_style(style),
         Err(_) => bar,
     }
-}
-
-/// The terminal's width, from 80 to 120 columns; 80 where there is none.
-fn width() -> u16 {
-    let columns = rustix::termios::tcgetwinsize(stdout()).map_or(80, |size| size.ws_col);
-    columns.clamp(80, 120)
 }

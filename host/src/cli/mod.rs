@@ -3,11 +3,14 @@
 mod common;
 mod compare;
 mod completions;
+mod doctor;
+mod exports;
 mod failure;
 mod guests;
 mod input;
 mod inspect;
 mod man;
+mod report;
 mod run;
 mod signals;
 
@@ -31,19 +34,23 @@ Examples:
   cofferdam compare --lines data.txt guest.wasm  your guest, your data
   cofferdam run --input hello @sha256            one job
   cofferdam run --workers 4 --lines - @argon2    a job a line of standard input
+  cofferdam compare --report out.html @blur      the same as a web page
   cofferdam inspect guest.wasm                   is it a guest?
+  cofferdam doctor                               is this machine quiet?
 
 Exit codes:
-  0 done · 1 some job failed · 2 usage · 124 deadline · 125 cofferdam failed
-  126 the guest cannot be run · 127 not found · 134 trap
+  0 done · 1 some job failed · 2 usage · 101 --fail-if tripped · 124 deadline
+  125 cofferdam failed · 126 the guest cannot be run · 127 not found · 134 trap
   128+n a worker died of signal n, or cofferdam was stopped by signal n";
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Run(run::Args),
-    Compare(compare::Args),
+    Run(Box<run::Args>),
+    Compare(Box<compare::Args>),
+    Report(Box<report::Args>),
     Inspect(inspect::Args),
     Guests(guests::Args),
+    Doctor(doctor::Args),
     Completions(completions::Args),
     Man(man::Args),
     #[command(name = "__trial", hide = true)]
@@ -65,10 +72,12 @@ pub(crate) fn main() -> Exit {
         }
     };
     let result = match cli.command {
-        Command::Run(args) => run::run(args),
+        Command::Run(args) => run::run(*args),
         Command::Compare(args) => compare::compare(&args),
+        Command::Report(args) => report::report(&args),
         Command::Inspect(args) => inspect::inspect(&args),
         Command::Guests(args) => guests::guests(&args),
+        Command::Doctor(args) => doctor::doctor(&args),
         Command::Completions(args) => completions::completions(&args),
         Command::Man(args) => man::man(&args),
         Command::Trial => compare::trial(),

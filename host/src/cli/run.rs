@@ -3,13 +3,14 @@
 mod output;
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::builder::RangedU64ValueParser;
 use cofferdam::{
     Completion, Death, Exit, Guest, GuestSource, Incident, Job, Lost, Outbox, Outcome, Pool,
-    TimeSpan,
+    Region, TimeSpan,
 };
 use crossbeam_channel::{Receiver, Sender, never, select};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -17,7 +18,8 @@ use signal_hook::consts::SIGTERM;
 
 use super::Failure;
 use super::common::{
-    CacheArgs, InstanceArg, IsolationArg, LimitArgs, LinkArg, STDIN_TWICE, StartArg, complain, cpus,
+    CacheArgs, InstanceArg, IsolationArg, LimitArgs, LinkArg, STDIN_TWICE, StartArg, WaitArg,
+    complain, cpus,
 };
 use super::input::{InputArgs, Item};
 use super::signals::signals;
@@ -65,11 +67,17 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(1..=4096), help_heading = "Workers")]
     workers: Option<usize>,
     /// How process workers come to be
-    #[arg(long, value_enum, default_value = "exec", help_heading = "Workers")]
+    #[arg(long, value_enum, default_value = "fork", help_heading = "Workers")]
     start: StartArg,
+    /// How many workers wait ready, with --start spare [default: 1]
+    #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(1..=64), help_heading = "Workers")]
+    spares: Option<usize>,
     /// How process workers are reached
-    #[arg(long, value_enum, default_value = "pipe", help_heading = "Workers")]
+    #[arg(long, value_enum, default_value = "shm", help_heading = "Workers")]
     link: LinkArg,
+    /// How workers wait for jobs, and whoever handed one in for its reply; in threads too
+    #[arg(long, value_enum, default_value = "auto", help_heading = "Workers")]
+    wait: WaitArg,
     /// Whether a job finds what the job before it left behind
     #[arg(long, value_enum, default_value = "fresh", help_heading = "Workers")]
     instance: InstanceArg,
@@ -79,6 +87,10 @@ pub(crate) struct Args {
     /// Make the guest's random bytes and clock reproducible (the bytes are then no secret)
     #[arg(long, value_name = "N", help_heading = "Workers")]
     seed: Option<u64>,
+
+    /// Share a file's content with all workers, which may read it: the guest finds it in its region
+    #[arg(long, value_name = "FILE", help_heading = "Workers")]
+    region: Option<PathBuf>,
 
     #[command(flatten)]
     limits: LimitArgs,
@@ -115,6 +127,9 @@ pub(crate) fn run(args: Args) -> Result<Exit, Failure> {
             args.post.len()
         )));
     }
+    if args.spares.is_some() && !matches!(args.start, StartArg::Spare) {
+        return Err(Failure::usage("--spares N goes with --start spare"));
+    }
     if args.guest == GuestSource::Stdin && args.given.wants_stdin() {
         return Err(Failure::usage(STDIN_TWICE));
     }
@@ -135,13 +150,19 @@ pub(crate) fn run(args: Args) -> Result<Exit, Failure> {
         ));
     }
 
-    let pool = Pool::builder(guest)
+    let mut builder = Pool::builder(guest);
+    if let Some(path) = &args.region {
+        builder = builder.region(&region_of(path)?);
+    }
+    let pool = builder
         .isolation(args.isolation.into())
         .workers(workers)
         // As many as may be outstanding: handing in never waits.
         .queue(window(workers))
         .start(args.start.into())
+        .spares(args.spares.unwrap_or(1))
         .link(args.link.into())
+        .wait(args.wait.into())
         .instance(args.instance.into())
         .limits(limits)
         .retries(args.retries)
@@ -172,6 +193,20 @@ pub(crate) fn run(args: Args) -> Result<Exit, Failure> {
         broken: false,
     };
     desk.serve(items, single)
+}
+
+/// A region with the content of a file as it is now.
+fn region_of(path: &Path) -> Result<Region, Failure> {
+    let made = File::open(path).and_then(|file| Region::of_file(&file));
+    made.map_err(|error| match error.kind() {
+        std::io::ErrorKind::InvalidInput => {
+            let path = path.display();
+            Failure::usage(format!(
+                "--region {path}: {error}: give a file with content"
+            ))
+        }
+        _ => Failure::input("--region", path, &error),
+    })
 }
 
 /// Jobs that are handed in but not yet printed. It bounds the memory, and lets a slow job hold up
