@@ -56,6 +56,32 @@ fn json_lines(stdout: &str) -> Vec<Value> {
 // ---------------------------------------------------------------------------------------------
 
 #[test]
+fn a_small_address_space_runs_the_same_guests_as_a_large_one() {
+    // Room for one memory with its guard, and not for a pool of them.
+    let files = Files::new();
+    let limited = r#"ulimit -v 7000000 && exec "$0" "$@""#;
+    for isolation in ["thread", "process"] {
+        let ended = Command::new("sh")
+            .args(["-c", limited, common::COFFERDAM, "run", "@echo"])
+            .args([
+                "--isolation",
+                isolation,
+                "--workers",
+                "2",
+                "--input",
+                "hello",
+            ])
+            .env("COFFERDAM_CACHE_DIR", files.named("cache"))
+            .stdin(Stdio::null())
+            .output()
+            .expect("there is a shell");
+        let stderr = String::from_utf8_lossy(&ended.stderr);
+        assert_eq!(ended.status.code(), Some(0), "{isolation}: {stderr}");
+        assert_eq!(ended.stdout, b"hello");
+    }
+}
+
+#[test]
 fn a_job_that_is_done_exits_with_0_and_its_reply_is_all_of_stdout() {
     for isolation in ["thread", "process"] {
         let ended = run(["run", "--isolation", isolation, "--input", "hello", "@echo"]);
@@ -259,6 +285,54 @@ fn a_folder_in_place_of_the_guest_exits_with_126() {
     run(["run", &files.named("")])
         .exits_with(126)
         .says("cannot read the guest");
+}
+
+#[test]
+fn a_files_content_is_what_every_worker_finds_in_its_region() {
+    let files = Files::new();
+    // Replies with the bytes of the region from where the input's length says on, to its end.
+    let guest = files.with(
+        "tail.wat",
+        wat_handle(
+            "(local.set $i (call $input_len))
+             (local.set $n (i32.sub (i32.wrap_i64 (call $region_len)) (local.get $i)))
+             (call $region_read (i32.const 0) (i64.extend_i32_u (local.get $i)) (local.get $n))
+             (call $output_write (i32.const 0) (local.get $n))
+             (i32.const 0)",
+        ),
+    );
+    let content = files.with("words.txt", "shared by all");
+    let lines = files.with("lines.txt", "1234567\n1234567890\n");
+    for isolation in ["thread", "process"] {
+        let arguments = [
+            "run",
+            "--isolation",
+            isolation,
+            "--workers",
+            "2",
+            "--region",
+            &content,
+            "--lines",
+            &lines,
+            &guest,
+        ];
+        let done = run(arguments).exits_with(0);
+        assert_eq!(done.stdout, b"by all\nall\n", "{isolation}");
+    }
+    let empty = files.with("empty.txt", "");
+    run(["run", "--region", &empty, "--input", "", &guest])
+        .exits_with(2)
+        .says("empty.txt: a region cannot have 0 B: give a file with content");
+    run([
+        "run",
+        "--region",
+        &files.named("none.txt"),
+        "--input",
+        "",
+        &guest,
+    ])
+    .exits_with(127)
+    .says("none.txt: No such file");
 }
 
 #[test]
@@ -1129,6 +1203,7 @@ fn every_command_has_help_with_its_usage() {
         "compare",
         "inspect",
         "guests",
+        "doctor",
         "completions",
         "man",
         "help",

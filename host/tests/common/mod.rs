@@ -4,6 +4,7 @@
 #![allow(dead_code, reason = "each test file uses another part of it")]
 
 use std::ffi::OsStr;
+use std::fmt;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
@@ -11,7 +12,10 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use cofferdam::{Cache, Completion, Guest, Isolation, Job, Limits, Pool, PoolBuilder, Reply};
+use cofferdam::{
+    Cache, Completion, Guest, Isolation, Job, Limits, LinkKind, Pool, PoolBuilder, Reply,
+    StartMethod, WaitPolicy,
+};
 use rustix::process::{Pid, Signal, kill_process};
 
 /// So long a test waits for what must happen at once, before it calls it missing. Generous: other
@@ -25,6 +29,77 @@ pub(crate) const COFFERDAM: &str = env!("CARGO_BIN_EXE_cofferdam");
 
 /// Both isolations, in the order in which messages name them.
 pub(crate) const ISOLATIONS: [Isolation; 2] = [Isolation::Thread, Isolation::Process];
+
+/// How a process worker comes to be, is reached and waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Way {
+    pub(crate) start: StartMethod,
+    pub(crate) link: LinkKind,
+    pub(crate) wait: WaitPolicy,
+}
+
+/// How a worker process can come to be. A new start method joins the suites here.
+const STARTS: [StartMethod; 3] = [StartMethod::Exec, StartMethod::Fork, StartMethod::Spare];
+
+/// How it can be reached and wait.
+const LINKS: [(LinkKind, WaitPolicy); 4] = [
+    (LinkKind::Pipe, WaitPolicy::Park),
+    (LinkKind::Shm, WaitPolicy::Park),
+    (LinkKind::Shm, WaitPolicy::Auto),
+    (LinkKind::Shm, WaitPolicy::Spin),
+];
+
+/// Everything that there is.
+pub(crate) fn ways() -> impl Iterator<Item = Way> {
+    let all = |start| LINKS.map(|(link, wait)| Way { start, link, wait });
+    STARTS.into_iter().flat_map(all)
+}
+
+impl Way {
+    /// A builder of pools whose workers are processes of this way.
+    pub(crate) fn builder(self, guest: &Guest) -> PoolBuilder {
+        self.choose(builder(guest, Isolation::Process))
+    }
+
+    /// The same for the command line.
+    pub(crate) fn arguments(self) -> [String; 3] {
+        [
+            format!("--start={}", self.start),
+            format!("--link={}", self.link),
+            format!("--wait={}", self.wait),
+        ]
+    }
+
+    /// Asks for this way.
+    pub(crate) fn choose(self, builder: PoolBuilder) -> PoolBuilder {
+        builder.start(self.start).link(self.link).wait(self.wait)
+    }
+}
+
+impl fmt::Display for Way {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, {}, {}", self.start, self.link, self.wait)
+    }
+}
+
+/// Runs a test with every one of these, and says with which it failed.
+pub(crate) fn for_each<T: Copy + fmt::Display>(
+    all: impl IntoIterator<Item = T>,
+    mut test: impl FnMut(T),
+) {
+    struct Witness<T: fmt::Display>(T);
+    impl<T: fmt::Display> Drop for Witness<T> {
+        fn drop(&mut self) {
+            if std::thread::panicking() {
+                let _ = writeln!(std::io::stderr(), "it failed with: {}", self.0);
+            }
+        }
+    }
+    for one in all {
+        let witness = Witness(one);
+        test(witness.0);
+    }
+}
 
 /// Waits until something is so.
 pub(crate) fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
@@ -87,7 +162,15 @@ const IMPORTS: &str = r#"
     (import "cofferdam" "recv" (func $recv (param i32 i32 i32) (result i32)))
     (import "cofferdam" "log" (func $log (param i32 i32 i32)))
     (import "cofferdam" "random" (func $random (param i32 i32)))
-    (import "cofferdam" "clock" (func $clock (result i64)))"#;
+    (import "cofferdam" "clock" (func $clock (result i64)))
+    (import "cofferdam" "region_len" (func $region_len (result i64)))
+    (import "cofferdam" "region_read" (func $region_read (param i32 i64 i32)))
+    (import "cofferdam" "region_write" (func $region_write (param i32 i64 i32)))
+    (import "cofferdam" "region_load" (func $region_load (param i64) (result i64)))
+    (import "cofferdam" "region_store" (func $region_store (param i64 i64)))
+    (import "cofferdam" "region_add" (func $region_add (param i64 i64) (result i64)))
+    (import "cofferdam" "region_compare_exchange"
+        (func $region_compare_exchange (param i64 i64 i64) (result i64)))"#;
 
 /// The text of a guest with every import, one page of memory that cannot grow, the marker, and this.
 pub(crate) fn wat(rest: &str) -> String {

@@ -1,0 +1,258 @@
+//! How process workers come to be: whose children they are, what they have, and what becomes of them when
+//! the process that they were forked from dies.
+
+mod common;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use cofferdam::{Isolation, Job, Pool, PoolBuilder, RestartPolicy, StartMethod};
+use rustix::process::Signal;
+
+use common::{
+    Numbers, PATIENCE, builder, children_of, embedded, reply, see, send, wait_for, wait_until,
+};
+
+/// The tests of this file look at the children of their process, so one runs at a time.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    let guard = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    wait_until("the last test's processes are gone", || {
+        children_of(std::process::id()).is_empty()
+    });
+    guard
+}
+
+fn echo(start: StartMethod) -> PoolBuilder {
+    builder(&embedded("echo"), Isolation::Process).start(start)
+}
+
+fn built(builder: PoolBuilder) -> Pool {
+    builder.build().expect("the pool is built")
+}
+
+fn children() -> BTreeSet<u32> {
+    let children = children_of(std::process::id());
+    let living = children.into_iter().filter(|child| child.state != 'Z');
+    living.map(|child| child.pid).collect()
+}
+
+fn workers(pool: &Pool) -> BTreeSet<u32> {
+    pool.workers()
+        .iter()
+        .filter_map(|worker| worker.pid)
+        .collect()
+}
+
+/// The fork server of the only pool that has `waiting` spares: the child that was there first.
+fn server_of(pool: &Pool) -> u32 {
+    assert_eq!(reply(pool, Job::new("warm")).output, b"warm");
+    wait_for("the server", || {
+        let mut others = children()
+            .difference(&workers(pool))
+            .copied()
+            .collect::<Vec<_>>();
+        others.retain(|&pid| group(pid) == Some(pid));
+        others.first().copied()
+    })
+}
+
+/// The process group of a process: the fifth field of `proc_pid_stat(5)`.
+fn group(pid: u32) -> Option<u32> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, rest) = stat.rsplit_once(") ")?;
+    rest.split(' ').nth(2)?.parse().ok()
+}
+
+/// What the descriptors of a process point at, without those that lead to compiled or initial memory.
+fn descriptors(pid: u32) -> Vec<String> {
+    let entries = fs::read_dir(format!("/proc/{pid}/fd")).expect("the process lives");
+    let targets = entries.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
+    let mut names: Vec<String> = targets
+        .map(|target| target.to_string_lossy().into_owned())
+        .filter(|name| !name.starts_with("/memfd:"))
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_forked_worker_is_a_child_of_the_host_like_one_that_was_spawned() {
+    let _alone = alone();
+    for start in [StartMethod::Exec, StartMethod::Fork, StartMethod::Spare] {
+        let pool = built(echo(start));
+        let pid = wait_for("a worker", || pool.workers().first()?.pid);
+        let seen = see(pid).expect("it lives");
+        assert_eq!(seen.parent, std::process::id(), "{start}");
+    }
+}
+
+#[test]
+fn a_forked_worker_has_its_own_link_and_no_other_way_out() {
+    let _alone = alone();
+    // Whoever runs the tests may have left descriptors open that every child inherits.
+    let inherited = descriptors(std::process::id());
+    let pool = built(echo(StartMethod::Fork).workers(2));
+    let server = server_of(&pool);
+    let workers = wait_for("two workers", || {
+        let workers = workers(&pool);
+        (workers.len() == 2).then_some(workers)
+    });
+    let is_socket = |name: &String| name.starts_with("socket:");
+    let of_server: Vec<String> = descriptors(server).into_iter().filter(is_socket).collect();
+    let mut links = BTreeSet::new();
+    for &pid in &workers {
+        let mut held = descriptors(pid);
+        held.retain(|name| !inherited.contains(name));
+        let sockets: BTreeSet<&String> = held.iter().filter(|name| is_socket(name)).collect();
+        assert!(sockets.len() <= 1, "{held:?}");
+        for socket in sockets {
+            assert!(
+                !of_server.contains(socket),
+                "it holds the server's way to the host"
+            );
+            assert!(
+                links.insert(socket.clone()),
+                "it holds another worker's link"
+            );
+        }
+        let others = held.iter().filter(|name| !is_socket(name));
+        // Its stdin, stdout and stderr: one pipe, its last words.
+        let pipes: BTreeSet<&String> = others.collect();
+        assert_eq!(pipes.len(), 1, "{held:?}");
+        assert!(
+            pipes.iter().all(|name| name.starts_with("pipe:")),
+            "{held:?}"
+        );
+    }
+}
+
+#[test]
+fn workers_outlive_the_server_that_they_were_forked_from() {
+    let _alone = alone();
+    let pool = built(echo(StartMethod::Fork));
+    let server = server_of(&pool);
+    let worker = workers(&pool);
+    send(server, Signal::KILL);
+    wait_until("the server is gone", || see(server).is_none());
+    assert_eq!(reply(&pool, Job::new("still here")).output, b"still here");
+    assert_eq!(workers(&pool), worker);
+    // The next worker needs another server, and has it.
+    for &pid in &worker {
+        send(pid, Signal::KILL);
+    }
+    wait_until("another worker", || {
+        let now = workers(&pool);
+        !now.is_empty() && now.is_disjoint(&worker)
+    });
+    assert_eq!(reply(&pool, Job::new("again")).output, b"again");
+    assert_ne!(server_of(&pool), server);
+    let health = pool.drain();
+    assert_eq!((health.failed_starts, health.died), (0, 1));
+}
+
+#[test]
+fn a_server_killed_at_any_moment_costs_no_job_and_leaves_no_orphan() {
+    const KILLS: u64 = 200;
+    let _alone = alone();
+    // A worker that is killed before its first job counts as one that did not start, and some are.
+    let patient = RestartPolicy {
+        quarantine_after: usize::MAX,
+        longest_pause: Duration::from_millis(50),
+        ..RestartPolicy::default()
+    };
+    let pool = built(
+        echo(StartMethod::Fork)
+            .workers(2)
+            .retries(8)
+            .restart(patient),
+    );
+    let mut numbers = Numbers(7);
+    for round in 0..KILLS {
+        let input = format!("round {round}");
+        let ticket = pool.submit(Job::new(input.clone())).expect("it is taken");
+        // A worker dies, so that a fork is asked for; and somewhere on the way the server.
+        if let Some(&pid) = workers(&pool).first() {
+            send(pid, Signal::KILL);
+        }
+        std::thread::sleep(Duration::from_micros(numbers.below(3_000)));
+        for pid in children() {
+            if group(pid) == Some(pid) {
+                send(pid, Signal::KILL);
+            }
+        }
+        let completion = ticket.wait_for(PATIENCE).expect("it ends");
+        let reply = completion.result.expect("it is run again");
+        assert_eq!(reply.output, input.as_bytes());
+    }
+    wait_until(
+        "nobody is left but two workers and at the most one server",
+        || {
+            let (children, workers) = (children(), workers(&pool));
+            workers.len() == 2
+                && children.is_superset(&workers)
+                && children
+                    .difference(&workers)
+                    .all(|&pid| group(pid) == Some(pid))
+                && children.len() <= 3
+        },
+    );
+    drop(pool);
+    wait_until("nobody is left at all", || {
+        children_of(std::process::id()).is_empty()
+    });
+}
+
+#[test]
+fn a_spare_worker_takes_the_place_of_one_that_died() {
+    let _alone = alone();
+    let pool = built(echo(StartMethod::Spare).spares(2));
+    let server = server_of(&pool);
+    let spares = wait_for("two spares", || {
+        let mut spares = children();
+        for pid in &workers(&pool) {
+            spares.remove(pid);
+        }
+        spares.remove(&server);
+        (spares.len() == 2).then_some(spares)
+    });
+    let first = workers(&pool);
+    for &pid in &first {
+        send(pid, Signal::KILL);
+    }
+    let second = wait_for("another worker", || {
+        let now = workers(&pool);
+        (!now.is_empty() && now.is_disjoint(&first)).then_some(now)
+    });
+    assert!(second.is_subset(&spares), "{second:?} of {spares:?}");
+    assert_eq!(reply(&pool, Job::new("next")).output, b"next");
+    // The label names the slot, not the stock.
+    assert!(pool.workers()[0].label.starts_with("process-1 pid"));
+    wait_until("the stock is full again", || children().len() == 4);
+}
+
+#[test]
+fn a_spare_worker_that_died_in_the_stock_is_not_handed_out() {
+    let _alone = alone();
+    let pool = built(echo(StartMethod::Spare).spares(1));
+    let server = server_of(&pool);
+    wait_until("a spare", || children().len() == 3);
+    let worker = workers(&pool);
+    for pid in children() {
+        if pid != server && !worker.contains(&pid) {
+            send(pid, Signal::KILL);
+            wait_until("the spare is gone", || see(pid).is_none());
+        }
+    }
+    for &pid in &worker {
+        send(pid, Signal::KILL);
+    }
+    wait_until("another worker", || {
+        let now = workers(&pool);
+        !now.is_empty() && now.is_disjoint(&worker)
+    });
+    assert_eq!(reply(&pool, Job::new("next")).output, b"next");
+    assert_eq!(pool.drain().died, 1);
+}
