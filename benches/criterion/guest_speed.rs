@@ -1,120 +1,118 @@
-//! Does a guest compute as fast in cofferdam as through wasmtime's own API?
+//! P7 and P8: does a guest compute as fast in cofferdam as through wasmtime's own API, and natively?
 //!
-//! `call` is the time inside the guest's `handle`, by the stopwatch next to it; `whole` is the time
-//! from handing a job in to holding its reply. A fresh instance for each job, one job at a time.
-//! Criterion runs one arm after the other; for a ratio to cite there is the `ratio` command, which
-//! runs them by turns.
+//! `call` is the time inside the guest's `handle`, by the stopwatch next to it; `whole` is the time from
+//! handing a job in to holding its reply. One job at a time.
+
+mod common;
 
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
 
-use cofferdam::{Isolation, Job, Metering};
-use cofferdam_benches::{
-    Aside, ByHand, SUBJECTS, Subject, main_of_a_bench, metering_name, pool_for, reply_of,
-};
-use criterion::{BenchmarkId, Criterion};
+use cofferdam::{Guest, InstancePolicy, Isolation, Metering, Pool};
+use cofferdam_benches::arms::{Hash, aside, call, called, instantiate_and_call, native_argon2};
+use cofferdam_benches::{Aside, ByHand, Failure, SUBJECTS, Subject, metering_name, pool_for};
+use common::{Group, bench, bench_alone};
+use criterion::Criterion;
 
 fn main() -> ExitCode {
-    main_of_a_bench(|| {
-        let mut criterion = Criterion::default()
-            .sample_size(20)
-            .warm_up_time(Duration::from_secs(1))
-            .measurement_time(Duration::from_secs(3))
-            .configure_from_args();
-        for subject in SUBJECTS {
-            for metering in [Metering::Interruptible, Metering::Unmetered] {
-                call(&mut criterion, &subject, metering);
-                whole(&mut criterion, &subject, metering);
-            }
+    common::main(|criterion| {
+        cpu_bound(criterion);
+        for subject in &SUBJECTS {
+            beside_wasmtime(criterion, subject);
         }
-        criterion.final_summary();
+        beside_native(criterion);
     })
 }
 
-/// Who can run a guest with this metering: in a process, metering would only cost.
-fn isolations(metering: Metering) -> &'static [Isolation] {
-    match metering {
-        Metering::Interruptible => &[Isolation::Thread],
-        Metering::Unmetered => &[Isolation::Thread, Isolation::Process],
+fn cpu_bound(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("p7_cpu_bound");
+    let work = Hash::IN_CACHE;
+    bench_alone(&mut group, "null/native", || native_argon2(work));
+    for (isolation, metering) in ways() {
+        let name = format!("{isolation}-{}", metering_name(metering));
+        let make = || argon2(isolation, metering);
+        bench(&mut group, name, make, |pool| Box::new(work.through(pool)));
     }
-}
-
-fn call(criterion: &mut Criterion, subject: &Subject, metering: Metering) {
-    let guest = subject.guest().unwrap();
-    let name = format!("guest_speed/{}/call", subject.name);
-    let mut group = criterion.benchmark_group(name);
-    for &isolation in isolations(metering) {
-        let id = BenchmarkId::new(format!("cofferdam-{isolation}"), metering_name(metering));
-        group.bench_function(id, |bencher| {
-            let with = |builder: cofferdam::PoolBuilder| builder.metering(metering);
-            let pool = pool_for(guest.clone(), isolation, with).unwrap();
-            let job = Job::new(subject.input());
-            bencher.iter_custom(|count| {
-                let mut sum = Duration::ZERO;
-                for _ in 0..count {
-                    let reply = reply_of(pool.submit(job.clone()).unwrap()).unwrap();
-                    subject.check("cofferdam", &reply.output).unwrap();
-                    sum += reply.phases.call;
-                }
-                sum
-            });
-        });
-    }
-    let id = BenchmarkId::new("wasmtime-aside", metering_name(metering));
-    group.bench_function(id, |bencher| {
-        let aside = Aside::new(ByHand::new(guest.wasm(), metering).unwrap()).unwrap();
-        let input: Arc<[u8]> = subject.input().into();
-        bencher.iter_custom(|count| {
-            let mut sum = Duration::ZERO;
-            for _ in 0..count {
-                let run = aside.run(&input).unwrap();
-                subject.check("wasmtime", &run.output).unwrap();
-                sum += run.call;
-            }
-            sum
-        });
-    });
     group.finish();
 }
 
-fn whole(criterion: &mut Criterion, subject: &Subject, metering: Metering) {
-    let guest = subject.guest().unwrap();
-    let name = format!("guest_speed/{}/whole", subject.name);
-    let mut group = criterion.benchmark_group(name);
-    for &isolation in isolations(metering) {
-        let id = BenchmarkId::new(format!("cofferdam-{isolation}"), metering_name(metering));
-        group.bench_function(id, |bencher| {
-            let with = |builder: cofferdam::PoolBuilder| builder.metering(metering);
-            let pool = pool_for(guest.clone(), isolation, with).unwrap();
-            let job = Job::new(subject.input());
-            bencher.iter_custom(|count| {
-                let mut sum = Duration::ZERO;
-                for _ in 0..count {
-                    let job = job.clone();
-                    let start = Instant::now();
-                    let reply = reply_of(pool.submit(job).unwrap()).unwrap();
-                    sum += start.elapsed();
-                    subject.check("cofferdam", &reply.output).unwrap();
-                }
-                sum
+fn argon2(isolation: Isolation, metering: Metering) -> Result<Pool, Failure> {
+    pool_for(Guest::embedded("argon2")?, isolation, |builder| {
+        builder.metering(metering).instance(InstancePolicy::Reused)
+    })
+}
+
+/// Who can run a guest with which metering: in a process, metering would only cost.
+fn ways() -> [(Isolation, Metering); 3] {
+    [
+        (Isolation::Thread, Metering::Interruptible),
+        (Isolation::Thread, Metering::Unmetered),
+        (Isolation::Process, Metering::Unmetered),
+    ]
+}
+
+fn beside_wasmtime(criterion: &mut Criterion, subject: &'static Subject) {
+    for span in [Span::Call, Span::Whole] {
+        let name = format!("p8_guest_speed/{}/{}", subject.name, span.name());
+        let mut group = criterion.benchmark_group(name);
+        for metering in [Metering::Interruptible, Metering::Unmetered] {
+            null(&mut group, span, subject, metering);
+        }
+        for (isolation, metering) in ways() {
+            let name = format!("{isolation}-{}", metering_name(metering));
+            let make = || {
+                pool_for(subject.guest()?, isolation, |builder| {
+                    builder.metering(metering)
+                })
+            };
+            bench(&mut group, name, make, |pool| match span {
+                Span::Call => Box::new(called(pool, subject)),
+                Span::Whole => Box::new(call(pool, subject)),
             });
-        });
+        }
+        group.finish();
     }
-    let id = BenchmarkId::new("wasmtime-in-place", metering_name(metering));
-    group.bench_function(id, |bencher| {
-        let by_hand = ByHand::new(guest.wasm(), metering).unwrap();
-        let input: Arc<[u8]> = subject.input().into();
-        bencher.iter_custom(|count| {
-            let mut sum = Duration::ZERO;
-            for _ in 0..count {
-                let start = Instant::now();
-                let run = by_hand.run(&input).unwrap();
-                sum += start.elapsed();
-                subject.check("wasmtime", &run.output).unwrap();
-            }
-            sum
-        });
+}
+
+/// Which part of a job is compared.
+#[derive(Clone, Copy)]
+enum Span {
+    Call,
+    Whole,
+}
+
+impl Span {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Call => "call",
+            Self::Whole => "whole",
+        }
+    }
+}
+
+/// Wasmtime's own API: aside in a thread that wakes up for each job, or in place.
+fn null(group: &mut Group<'_>, span: Span, subject: &'static Subject, metering: Metering) {
+    let by_hand = || ByHand::new(subject.guest()?.wasm(), metering);
+    let name = format!("null/wasmtime-{}", metering_name(metering));
+    match span {
+        Span::Call => bench(
+            group,
+            name,
+            || Aside::new(by_hand()?),
+            |null| Box::new(aside(null, subject)),
+        ),
+        Span::Whole => bench(group, name, by_hand, |null| {
+            Box::new(instantiate_and_call(null, subject))
+        }),
+    }
+}
+
+fn beside_native(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("p8_argon2_beside_native/call");
+    let work = Hash::USUAL;
+    bench_alone(&mut group, "null/native", || native_argon2(work));
+    let make = || argon2(Isolation::Process, Metering::Unmetered);
+    bench(&mut group, "process-reused", make, |pool| {
+        Box::new(work.inside(pool))
     });
     group.finish();
 }

@@ -1,21 +1,21 @@
 //! `ratio`: how much longer a job takes through cofferdam than through wasmtime's own API.
 //!
-//! Two arms by turns (ABBA, then BAAB), a ratio for each round, the median of the ratios with a
-//! bootstrap interval. `benches/METHODOLOGY.md` says what the spans and arms are.
+//! Two arms by turns (ABBA, then BAAB), a ratio for each round, the median of the ratios with its
+//! confidence interval. `benches/METHODOLOGY.md` says what the spans and arms are.
 
 use std::fs::File;
 use std::io::{BufWriter, Write, stdout};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use clap::Parser;
 use cofferdam::stats::{Interval, median, median_interval};
-use cofferdam::{Isolation, Job, Metering, Pool};
+use cofferdam::{Isolation, Metering};
+use cofferdam_benches::arms::{Once, aside, call, called, instantiate_and_call};
 use cofferdam_benches::{
     Arm, Aside, ByHand, Failure, Round, Rounds, SUBJECTS, Subject, metering_name, pool_for,
-    reply_of, run_rounds,
+    run_rounds,
 };
 
 /// Compare cofferdam with wasmtime's own API, job for job
@@ -31,9 +31,6 @@ struct Args {
     /// Only this guest: argon2, sha256 or echo
     #[arg(long, value_name = "NAME", value_parser = SUBJECTS.map(|subject| subject.name))]
     guest: Option<String>,
-    /// Decides which rounds the bootstrap draws
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    seed: u64,
     /// Write the times of every round to this file, as CSV
     #[arg(long, value_name = "FILE")]
     raw: Option<PathBuf>,
@@ -96,7 +93,7 @@ fn run(args: &Args) -> Result<(), Failure> {
                     subject,
                     metering,
                     span,
-                    interval: median_interval(&rounds.ratios(), args.seed).ok_or("no rounds")?,
+                    interval: median_interval(&rounds.ratios()).ok_or("no rounds")?,
                     rounds,
                 };
                 row.print(control)?;
@@ -161,76 +158,36 @@ fn compare(
     match span {
         Span::Control => {
             let (a, b) = (Aside::new(by_hand()?)?, Aside::new(by_hand()?)?);
-            run_rounds(aside(subject, &a), aside(subject, &b), rounds)
+            let null = |null| segment("wasmtime, call", subject, aside(null, subject));
+            run_rounds(null(&a), null(&b), rounds)
         }
         Span::Call(isolation) => {
             let (a, b) = (pool(isolation)?, Aside::new(by_hand()?)?);
-            run_rounds(called(subject, &a), aside(subject, &b), rounds)
+            run_rounds(
+                segment("cofferdam, call", subject, called(&a, subject)),
+                segment("wasmtime, call", subject, aside(&b, subject)),
+                rounds,
+            )
         }
         Span::Whole(isolation) => {
             let (a, b) = (pool(isolation)?, by_hand()?);
-            run_rounds(submitted(subject, &a), in_place(subject, &b), rounds)
+            run_rounds(
+                segment("cofferdam, whole", subject, call(&a, subject)),
+                segment(
+                    "wasmtime, whole",
+                    subject,
+                    instantiate_and_call(&b, subject),
+                ),
+                rounds,
+            )
         }
     }
 }
 
-/// Cofferdam, as the worker's own stopwatch has it.
-fn called<'a>(subject: &'a Subject, pool: &'a Pool) -> Arm<'a> {
-    let job = Job::new(subject.input());
-    Arm::new("cofferdam, call", move || {
-        let mut sum = Duration::ZERO;
-        for _ in 0..subject.jobs {
-            let reply = reply_of(pool.submit(job.clone())?)?;
-            subject.check("cofferdam", &reply.output)?;
-            sum += reply.phases.call;
-        }
-        Ok(sum)
-    })
-}
-
-/// Wasmtime in a thread of its own, its stopwatch around the same call.
-fn aside<'a>(subject: &'a Subject, aside: &'a Aside) -> Arm<'a> {
-    let input: Arc<[u8]> = subject.input().into();
-    Arm::new("wasmtime, call", move || {
-        let mut sum = Duration::ZERO;
-        for _ in 0..subject.jobs {
-            let run = aside.run(&input)?;
-            subject.check("wasmtime", &run.output)?;
-            sum += run.call;
-        }
-        Ok(sum)
-    })
-}
-
-/// Cofferdam, seen by whoever hands jobs in.
-fn submitted<'a>(subject: &'a Subject, pool: &'a Pool) -> Arm<'a> {
-    let job = Job::new(subject.input());
-    Arm::new("cofferdam, whole", move || {
-        let mut sum = Duration::ZERO;
-        for _ in 0..subject.jobs {
-            let job = job.clone();
-            let start = Instant::now();
-            let reply = reply_of(pool.submit(job)?)?;
-            sum += start.elapsed();
-            subject.check("cofferdam", &reply.output)?;
-        }
-        Ok(sum)
-    })
-}
-
-/// Wasmtime on the thread that wants the reply.
-fn in_place<'a>(subject: &'a Subject, by_hand: &'a ByHand) -> Arm<'a> {
-    let input: Arc<[u8]> = subject.input().into();
-    Arm::new("wasmtime, whole", move || {
-        let mut sum = Duration::ZERO;
-        for _ in 0..subject.jobs {
-            let start = Instant::now();
-            let run = by_hand.run(&input)?;
-            sum += start.elapsed();
-            subject.check("wasmtime", &run.output)?;
-        }
-        Ok(sum)
-    })
+/// A segment: the work of one job as often as the subject wants.
+fn segment<'a>(name: &'static str, subject: &Subject, mut once: impl Once + 'a) -> Arm<'a> {
+    let jobs = subject.jobs;
+    Arm::new(name, move || (0..jobs).map(|_| once()).sum())
 }
 
 impl Span {
