@@ -54,6 +54,7 @@ mod wait;
 
 mod runtime;
 
+mod harden;
 mod link;
 mod sys;
 mod worker;
@@ -67,12 +68,13 @@ pub mod report;
 pub mod stats;
 
 pub use exit_code::Exit;
+pub use harden::{Enforcement, Layer, Standing};
 pub use guest::{
     Anatomy, EMBEDDED, Embedded, Extern, Guest, GuestError, GuestSource, LoadError, Memory,
 };
 pub use job::{Death, Job, Limits, Outbox, Outcome, Phases, PostError, Reply, Sender, TrapKind};
 pub use mail::printable;
-pub use options::{Isolation, LinkKind, StartMethod, WaitPolicy};
+pub use options::{Hardening, Isolation, LinkKind, StartMethod, WaitPolicy};
 pub use pool::{
     Batch, BuildError, Completion, Health, Incident, Lost, Ordered, Pool, PoolBuilder, Prepared,
     RestartPolicy, Stopper, SubmitError, Ticket, Unordered, WorkerInfo,

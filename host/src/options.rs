@@ -59,6 +59,20 @@ pub enum WaitPolicy {
     Auto,
 }
 
+/// What a worker process gives up before it runs a guest. Workers in threads have nothing to give up: what
+/// they can do, the host can.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Hardening {
+    /// Nothing: an escaped guest could do what the user can.
+    Off,
+    /// All that this system lets it give up; what that is, is told ([`Enforcement`](crate::Enforcement)).
+    #[default]
+    BestEffort,
+    /// All of it. A worker that cannot does not start.
+    Required,
+}
+
 impl fmt::Display for Isolation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -93,6 +107,16 @@ impl fmt::Display for WaitPolicy {
             Self::Spin => "spin",
             Self::Park => "park",
             Self::Auto => "auto",
+        })
+    }
+}
+
+impl fmt::Display for Hardening {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Off => "off",
+            Self::BestEffort => "best-effort",
+            Self::Required => "required",
         })
     }
 }

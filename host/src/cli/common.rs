@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use cofferdam::report::Colour;
 use cofferdam::{
-    ByteSize, Cache, InstancePolicy, Isolation, Limits, LinkKind, StartMethod, TimeSpan, WaitPolicy,
+    ByteSize, Cache, Hardening, InstancePolicy, Isolation, Limits, LinkKind, StartMethod, TimeSpan, WaitPolicy,
 };
 
 /// Says something on stderr, without minding whether anybody listens.
@@ -89,6 +89,26 @@ impl From<WaitArg> for WaitPolicy {
             WaitArg::Spin => Self::Spin,
             WaitArg::Park => Self::Park,
             WaitArg::Auto => Self::Auto,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum HardeningArg {
+    /// Keep all that the user has: files, network, every system call
+    Off,
+    /// Give up whatever this system lets one give up
+    BestEffort,
+    /// The same, and refuse to start where something is missing
+    Required,
+}
+
+impl From<HardeningArg> for Hardening {
+    fn from(typed: HardeningArg) -> Self {
+        match typed {
+            HardeningArg::Off => Self::Off,
+            HardeningArg::BestEffort => Self::BestEffort,
+            HardeningArg::Required => Self::Required,
         }
     }
 }

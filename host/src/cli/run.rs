@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use clap::builder::RangedU64ValueParser;
 use cofferdam::{
-    Completion, Death, Exit, Guest, GuestSource, Incident, Job, Lost, Outbox, Outcome, Pool,
+    Completion, Death, Exit, Guest, GuestSource, Hardening, Incident, Job, Lost, Outbox, Outcome, Pool,
     Region, TimeSpan,
 };
 use crossbeam_channel::{Receiver, Sender, never, select};
@@ -18,7 +18,7 @@ use signal_hook::consts::SIGTERM;
 
 use super::Failure;
 use super::common::{
-    CacheArgs, InstanceArg, IsolationArg, LimitArgs, LinkArg, STDIN_TWICE, StartArg, WaitArg,
+    CacheArgs, HardeningArg, InstanceArg, IsolationArg, LimitArgs, LinkArg, STDIN_TWICE, StartArg, WaitArg,
     complain, cpus,
 };
 use super::input::{InputArgs, Item};
@@ -78,6 +78,9 @@ pub(crate) struct Args {
     /// How workers wait for jobs, and whoever handed one in for its reply; in threads too
     #[arg(long, value_enum, default_value = "auto", help_heading = "Workers")]
     wait: WaitArg,
+    /// What process workers give up before they run the guest
+    #[arg(long, value_enum, default_value = "best-effort", help_heading = "Workers")]
+    hardening: HardeningArg,
     /// Whether a job finds what the job before it left behind
     #[arg(long, value_enum, default_value = "fresh", help_heading = "Workers")]
     instance: InstanceArg,
@@ -163,6 +166,7 @@ pub(crate) fn run(args: Args) -> Result<Exit, Failure> {
         .spares(args.spares.unwrap_or(1))
         .link(args.link.into())
         .wait(args.wait.into())
+        .hardening(args.hardening.into())
         .instance(args.instance.into())
         .limits(limits)
         .retries(args.retries)
@@ -181,6 +185,7 @@ pub(crate) fn run(args: Args) -> Result<Exit, Failure> {
         done,
         ends,
         window: window(workers) as u64,
+        hardening: args.hardening.into(),
         post: args.post,
         ordered: !args.unordered,
         progress: progress(total),
@@ -283,6 +288,7 @@ struct Desk {
     early: BTreeMap<u64, Done>,
     failed: u64,
     exit: Exit,
+    hardening: Hardening,
     /// No worker is left: further jobs would only fail.
     broken: bool,
 }
@@ -334,7 +340,19 @@ impl Desk {
         }
         self.output.flush()?;
         self.progress.finish_and_clear();
-        self.pool.drain();
+        let enforcement = self.pool.enforcement();
+        if let Some(held) = enforcement
+            && self.hardening == Hardening::BestEffort
+            && !held.is_complete()
+        {
+            complain(&format!(
+                "workers were not hardened in full: {}",
+                held.shortcomings()
+            ));
+        }
+        let health = self.pool.drain();
+        self.output
+            .sum_up(&health, self.hardening, enforcement.as_ref())?;
         if self.failed > 0 && !single {
             complain(&format!("{} of {} jobs failed", self.failed, self.finished));
         }

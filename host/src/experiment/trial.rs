@@ -18,8 +18,9 @@ use super::scaling::{self, Cell};
 use super::{Arm, Effort, Fault, PARTS, PartWork, Samples};
 use crate::exit_code::Exit;
 use crate::guest::Guest;
+use crate::harden::Legibility;
 use crate::job::{Job, Limits, Outcome, Reply};
-use crate::options::Isolation;
+use crate::options::{Hardening, Isolation};
 use crate::pool::{Completion, Pool, PoolBuilder};
 use crate::runtime::{Artifact, Cache, Demand, InstancePolicy, Metering, Settings};
 use crate::stats::median;
@@ -340,6 +341,8 @@ impl Bench {
             instance,
             drill: None,
             region: None,
+            hardening: Hardening::default(),
+            legibility: Legibility::Closed,
             worker_program: Wishes::own_program(),
         };
         Recipe::new(artifact, wishes).map_err(|error| error.to_string())

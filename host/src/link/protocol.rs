@@ -10,9 +10,10 @@ use serde::{Deserialize, Serialize};
 
 use super::frame::{Frame, Kind, Parts};
 use super::{Link, LinkError};
+use crate::harden::{Enforcement, Legibility};
 use crate::job::{Job, Limits, Outcome, Phases, Reply, TrapKind};
 use crate::mail::{Received, Wait};
-use crate::options::{LinkKind, WaitPolicy};
+use crate::options::{Hardening, LinkKind, WaitPolicy};
 use crate::payload::{Content, Input, Output};
 use crate::region::Extent;
 use crate::runtime::{Drill, InstancePolicy, Settings};
@@ -33,6 +34,8 @@ pub(crate) struct Setup {
     pub(crate) wait: WaitPolicy,
     /// Threads that want a CPU at once when all workers are busy.
     pub(crate) crowd: usize,
+    pub(crate) hardening: Hardening,
+    pub(crate) legibility: Legibility,
 }
 
 /// What a process that was spawned is to be.
@@ -57,7 +60,9 @@ pub(crate) struct Birth {
 /// Everything that a worker may say.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum FromWorker {
-    Ready(Birth),
+    /// What holds of the hardening is said by a process that did it; a forked one inherits what its server
+    /// said, or is not ready.
+    Ready(Birth, Option<Enforcement>),
     Failed(String),
     Reply(Reply),
     Post(Vec<u8>),
@@ -215,9 +220,12 @@ impl FromWorker {
     pub(crate) fn send(&self, link: &mut dyn Link, job: u64) -> Result<(), LinkError> {
         let mut trailer = Vec::new();
         let (kind, body): (Kind, &[u8]) = match self {
-            Self::Ready(birth) => {
+            Self::Ready(birth, enforcement) => {
                 trailer.extend_from_slice(&nanos(birth.began));
                 trailer.extend_from_slice(&nanos(birth.loaded));
+                if let Some(enforcement) = enforcement {
+                    trailer.extend_from_slice(&enforcement.encode());
+                }
                 (Kind::Ready, &[])
             }
             Self::Failed(why) => (Kind::Failed, why.as_bytes()),
@@ -252,13 +260,7 @@ impl FromWorker {
         } = frame;
         let body = body.into_vec();
         match kind {
-            Kind::Ready => match trailer.as_slice() {
-                bytes if bytes.len() == 16 => Ok(Self::Ready(Birth {
-                    began: Duration::from_nanos(number(bytes, 0)),
-                    loaded: Duration::from_nanos(number(bytes, 8)),
-                })),
-                _ => Err(garbled("a birth has not 16 bytes")),
-            },
+            Kind::Ready => decode_ready(&trailer),
             Kind::Failed => Ok(Self::Failed(text(&body))),
             Kind::Reply => decode_reply(body, &trailer).map(Self::Reply),
             Kind::Post => Ok(Self::Post(body)),
@@ -283,6 +285,26 @@ impl FromWorker {
             }
         }
     }
+}
+
+/// Began 8 │ loaded 8 │ what holds of the hardening, or nothing.
+fn decode_ready(trailer: &[u8]) -> Result<FromWorker, LinkError> {
+    const BIRTH: usize = 16;
+    let (birth, held) = trailer
+        .split_at_checked(BIRTH)
+        .ok_or_else(|| garbled("a birth has not 16 bytes"))?;
+    let enforcement = match held {
+        [] => None,
+        held => {
+            let decoded = Enforcement::decode(held);
+            Some(decoded.ok_or_else(|| garbled("it says nothing sensible of its hardening"))?)
+        }
+    };
+    let birth = Birth {
+        began: Duration::from_nanos(number(birth, 0)),
+        loaded: Duration::from_nanos(number(birth, 8)),
+    };
+    Ok(FromWorker::Ready(birth, enforcement))
 }
 
 /// Milliseconds; negative for ever.
@@ -456,11 +478,13 @@ mod tests {
 
     #[test]
     fn everything_else_that_a_worker_says_arrives_too() {
+        let birth = Birth {
+            began: Duration::from_nanos(12),
+            loaded: Duration::from_secs(34),
+        };
         let sayings = [
-            FromWorker::Ready(Birth {
-                began: Duration::from_nanos(12),
-                loaded: Duration::from_secs(34),
-            }),
+            FromWorker::Ready(birth, None),
+            FromWorker::Ready(birth, Some(Enforcement::default())),
             FromWorker::Failed("no such file".into()),
             FromWorker::Post(vec![0, 255]),
             FromWorker::Recv(Wait::Poll),

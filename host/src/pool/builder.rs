@@ -15,8 +15,9 @@ use super::prepared::Prepared;
 use super::shared::{Incident, Listener, NextRound, Shared};
 use super::supervisor::{Place, Supervisor};
 use crate::guest::Guest;
+use crate::harden::Legibility;
 use crate::job::{LONGEST, Limits};
-use crate::options::{Isolation, LinkKind, StartMethod, WaitPolicy};
+use crate::options::{Hardening, Isolation, LinkKind, StartMethod, WaitPolicy};
 use crate::region::Region;
 use crate::runtime::{
     Artifact, Cache, Demand, Drill, InstancePolicy, Metering, Provenance, RuntimeError, Settings,
@@ -81,6 +82,8 @@ pub struct PoolBuilder {
     listener: Option<Listener>,
     drill: Option<Drill>,
     region: Option<Region>,
+    hardening: Hardening,
+    legibility: Legibility,
 }
 
 /// Past this many workers a typing error is likelier than a wish.
@@ -108,6 +111,8 @@ impl PoolBuilder {
             listener: None,
             drill: None,
             region: None,
+            hardening: Hardening::default(),
+            legibility: Legibility::Closed,
         }
     }
 
@@ -118,6 +123,12 @@ impl PoolBuilder {
     /// Makes the host function `log` do wrong, to see who notices.
     pub(crate) fn drill(mut self, drill: Option<Drill>) -> Self {
         self.drill = drill;
+        self
+    }
+
+    /// Leaves the workers' processes open to being measured by whoever is the same user.
+    pub(crate) fn legibility(mut self, legibility: Legibility) -> Self {
+        self.legibility = legibility;
         self
     }
 
@@ -225,6 +236,13 @@ impl PoolBuilder {
         self
     }
 
+    /// What process workers give up before they run the guest: files, network, most system calls, and more
+    /// ([`Layer`](crate::Layer)). What really holds is told by [`WorkerInfo`](crate::WorkerInfo).
+    pub fn hardening(mut self, hardening: Hardening) -> Self {
+        self.hardening = hardening;
+        self
+    }
+
     /// Is told of deaths and failed starts, from the thread where they are noticed.
     pub fn on_incident(mut self, listener: impl Fn(&Incident<'_>) + Send + Sync + 'static) -> Self {
         self.listener = Some(Arc::new(listener));
@@ -278,6 +296,8 @@ impl PoolBuilder {
             instance: self.instance,
             drill: self.drill,
             region: self.region.clone(),
+            hardening: self.hardening,
+            legibility: self.legibility,
             worker_program: self
                 .worker_program
                 .clone()
@@ -335,6 +355,7 @@ impl PoolBuilder {
             idling,
             waiting: Arc::new(waiting),
             workers: (0..self.workers).map(|_| Mutex::default()).collect(),
+            enforcement: OnceLock::new(),
         });
         let places: Result<Vec<_>, _> = (0..self.workers)
             .map(|index| Place::open(&shared, &tasks, index, None))

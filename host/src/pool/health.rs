@@ -1,9 +1,10 @@
 //! What happened in a pool so far, counted.
 
+use serde::Serialize;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Counts since the pool was built.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Health {
     /// Jobs that were answered, however they ended.
     pub answered: u64,

@@ -34,6 +34,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender};
 
 use crate::guest::Guest;
+use crate::harden::Enforcement;
 use crate::job::Job;
 use crate::units::ByteSize;
 
@@ -97,6 +98,9 @@ pub struct WorkerInfo {
     pub label: String,
     /// Its process, if it has one of its own.
     pub pid: Option<u32>,
+    /// What of the hardening holds in its process, if it has one of its own. As true as the process was
+    /// before it ran any guest.
+    pub enforcement: Option<Enforcement>,
 }
 
 impl Pool {
@@ -276,6 +280,13 @@ impl Pool {
         slots
             .filter_map(|slot| slot.lock().unwrap_or_else(PoisonError::into_inner).clone())
             .collect()
+    }
+
+    /// What of the hardening holds in this pool's worker processes; `None` in threads, and until the first
+    /// worker was started.
+    #[must_use]
+    pub fn enforcement(&self) -> Option<Enforcement> {
+        self.shared.enforcement.get().copied()
     }
 
     /// How long it took to compile the guest, or to find it in the cache.

@@ -16,6 +16,7 @@ use super::idle::Idle;
 use super::policy::RestartPolicy;
 use super::supervisor::Event;
 use super::ticket::Lost;
+use crate::harden::Enforcement;
 use crate::job::{Death, Limits, Reply};
 use crate::wait::Patience;
 use crate::worker::Maker;
@@ -81,6 +82,8 @@ pub(super) struct Shared {
     /// Of callers that wait for answers.
     pub(super) waiting: Arc<Patience>,
     pub(super) workers: Vec<Mutex<Option<WorkerInfo>>>,
+    /// What of the hardening holds in the worker that was there first; all are made alike.
+    pub(super) enforcement: OnceLock<Enforcement>,
 }
 
 /// The moment of the supervisor's next round, as one atomic number.
@@ -192,7 +195,11 @@ impl Shared {
         let info = crew.map(|crew| WorkerInfo {
             label: crew.label.as_ref().to_owned(),
             pid: crew.worker.pid(),
+            enforcement: crew.worker.enforcement(),
         });
+        if let Some(held) = info.as_ref().and_then(|info| info.enforcement) {
+            let _ = self.enforcement.set(held);
+        }
         *self.workers[slot]
             .lock()
             .unwrap_or_else(PoisonError::into_inner) = info;

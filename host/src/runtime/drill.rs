@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use serde::{Deserialize, Serialize};
 
 use crate::mail::Mail;
+use crate::sys::escape::{self, Act};
 use crate::sys::fault;
 
 /// What the host function `log` does in place of its work.
@@ -24,6 +25,21 @@ pub(crate) enum Drill {
     Abort,
     /// Touches memory that is not there.
     Segfault,
+    /// Recurses without end on the native stack.
+    Overflow,
+    /// Exits with this code.
+    Exit(i32),
+    /// Panics while it panics.
+    DoublePanic,
+    /// Takes memory that there cannot be, and does not look whether it got it.
+    Allocate,
+    /// Posts where the line to be logged lies in this process: an address of 8 bytes, little endian.
+    Show,
+    /// Tries what a guest must not, and posts how far it came: nothing if it could, else the error number
+    /// of 4 bytes, little endian. The second is the host's process id.
+    Escape(Act, u32),
+    /// Posts so many bytes from an address of this process.
+    Peek(u64, u32),
 }
 
 /// A global variable of the program, which threads share and processes do not.
@@ -35,7 +51,8 @@ impl Drill {
         MARK.load(Ordering::SeqCst) != 0
     }
 
-    pub(super) fn act(self, mail: &dyn Mail) {
+    /// Acts it out; `line` is what the guest wanted logged.
+    pub(super) fn act(self, mail: &dyn Mail, line: &[u8]) {
         match self {
             Self::Identify => {
                 let pid = process::id();
@@ -51,6 +68,24 @@ impl Drill {
             Self::Panic => panic!("a drill: the host function panics"),
             Self::Abort => process::abort(),
             Self::Segfault => fault::segfault(),
+            Self::Overflow => fault::overflow(),
+            Self::Exit(code) => fault::exit(code),
+            Self::DoublePanic => fault::double_panic(),
+            Self::Allocate => fault::allocate(),
+            Self::Show => {
+                let address = line.as_ptr().expose_provenance() as u64;
+                mail.post(&address.to_le_bytes());
+            }
+            Self::Escape(act, host) => {
+                let said = match act.attempt(host) {
+                    Ok(()) => Vec::new(),
+                    Err(error) => error.raw_os_error().unwrap_or(-1).to_le_bytes().to_vec(),
+                };
+                mail.post(&said);
+            }
+            Self::Peek(address, length) => {
+                mail.post(&escape::peek(address, length));
+            }
         }
     }
 }

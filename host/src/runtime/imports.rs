@@ -110,11 +110,11 @@ fn recv(mut guest: Guest<'_>, dst: u32, cap: u32, timeout_ms: i32) -> Result<i32
 
 fn log(mut guest: Guest<'_>, level: i32, src: u32, len: u32) -> Result<()> {
     let (memory, state) = open(&mut guest)?;
+    let range = check(memory, state, "log", src, len)?;
     if let Some(drill) = state.drill {
-        drill.act(state.job.job.mail());
+        drill.act(state.job.job.mail(), &memory[range]);
         return Ok(());
     }
-    let range = check(memory, state, "log", src, len)?;
     let kept = range.len().min(abi::MAX_LOG_LINE);
     // An empty line costs its place too, or a flood of them would be free.
     match state.job.log_allowance.checked_sub(kept.max(1)) {

@@ -58,6 +58,19 @@ pub(crate) fn receive_all(socket: impl AsFd) -> io::Result<Vec<OwnedFd>> {
     Ok(all)
 }
 
+/// Closes every descriptor of this process from `first` on (`close_range(2)`).
+#[expect(unsafe_code, reason = "closing what others may own")]
+pub(crate) fn close_from(first: u32) -> io::Result<()> {
+    // SAFETY: called in a worker process before it has opened anything, and first thing in `main`: what is
+    // open belongs to the program that spawned it, and nobody in this process knows of it.
+    let returned = unsafe { libc::close_range(first, u32::MAX, 0) };
+    if returned == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::io::{Read, Write};

@@ -12,28 +12,43 @@
 //! without it): the first reply of a forked worker of @echo took 3.3 times as long as that of a thread in
 //! place of 4.0; all code copied, 4.1.
 
-use std::fs::{self, File};
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::ptr;
 
-/// Has the code that this process uses from now on copied to those that it forks. Where the kernel does
-/// not let it (`proc_mem.force_override`), forks are slower and nothing else.
-pub(crate) fn bequeath_code() -> io::Result<()> {
-    // Writing goes past the protection of the pages, which are made copies of, as a debugger does it.
-    let memory = File::options()
-        .read(true)
-        .write(true)
-        .open("/proc/self/mem")?;
-    for mapping in code(&fs::read_to_string("/proc/self/maps")?) {
-        let start = mapping.start;
-        forget(mapping)?;
-        let mut byte = [0];
-        memory.read_exact_at(&mut byte, start)?;
-        memory.write_all_at(&byte, start)?;
+/// What a process knows of its own memory: opened while it may still open files, used when all code is there.
+pub(crate) struct Estate {
+    memory: File,
+    maps: File,
+}
+
+impl Estate {
+    pub(crate) fn open() -> io::Result<Self> {
+        // Writing goes past the protection of the pages, which are made copies of, as a debugger does it.
+        let memory = File::options()
+            .read(true)
+            .write(true)
+            .open("/proc/self/mem")?;
+        let maps = File::open("/proc/self/maps")?;
+        Ok(Self { memory, maps })
     }
-    Ok(())
+
+    /// Has the code that this process uses from now on copied to those that it forks. Where the kernel does
+    /// not let it (`proc_mem.force_override`), forks are slower and nothing else.
+    pub(crate) fn bequeath_code(mut self) -> io::Result<()> {
+        let mut maps = String::new();
+        self.maps.read_to_string(&mut maps)?;
+        for mapping in code(&maps) {
+            let start = mapping.start;
+            forget(mapping)?;
+            let mut byte = [0];
+            self.memory.read_exact_at(&mut byte, start)?;
+            self.memory.write_all_at(&byte, start)?;
+        }
+        Ok(())
+    }
 }
 
 /// The private mappings of code in files, in a table as `proc_pid_maps(5)` has it. Constants are left out:
@@ -90,8 +105,8 @@ e000-f000 r-xp 00000000 00:00 0                          [vdso]
     #[test]
     fn code_still_runs_after_it_was_bequeathed() {
         // Refused on some kernels, and then nothing was written.
-        let _ = bequeath_code();
-        let maps = fs::read_to_string("/proc/self/maps").unwrap();
+        let _ = Estate::open().and_then(Estate::bequeath_code);
+        let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
         assert!(code(&maps).count() > 0);
     }
 }

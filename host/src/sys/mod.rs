@@ -2,11 +2,12 @@
 //!
 //! This is where `unsafe` may live. `rustix` wraps most calls safely; what it does not wrap stands in
 //! `probes`, `shm` is memory of a link and `mapping` memory of a region, which others write to at the same time,
-//! and `fault` commits a fault on purpose.
+//! `fault` commits a fault on purpose, and `escape` tries what a guest must not.
 
 pub(crate) mod child;
 pub(crate) mod clock;
 pub(crate) mod descriptors;
+pub(crate) mod escape;
 pub(crate) mod fault;
 pub(crate) mod fork;
 pub(crate) mod futex;

@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::nursery::{self, Child};
 use super::{Recipe, spawn};
+use crate::harden::Enforcement;
 use crate::job::Death;
 use crate::link::pipe::Pipe;
 use crate::link::protocol::Role;
@@ -29,6 +30,8 @@ pub(super) struct ForkServer {
     child: Arc<Child>,
     /// One request at a time: an answer belongs to the request before it.
     socket: Mutex<UnixStream>,
+    /// What holds in it, and in whatever it forks.
+    enforcement: Enforcement,
 }
 
 /// Why no worker was forked.
@@ -58,14 +61,22 @@ impl ForkServer {
         let (child, stream) = spawn::program(recipe, Role::ForkServer)?;
         let mut pipe = Pipe::new(stream, MAX_BODY);
         // It stays impatient: an answer is a matter of microseconds.
-        pipe.set_patience(Some(spawn::START_PATIENCE))
+        let enforcement = pipe
+            .set_patience(Some(spawn::START_PATIENCE))
             .and_then(|()| spawn::tell(&mut pipe, recipe, Role::ForkServer, &[]))
             .and_then(|()| spawn::ready(&mut pipe))
+            .and_then(|(_, said)| spawn::acceptable(recipe.hardening, said))
             .map_err(|error| spawn::stillborn(&child, &error))?;
         Ok(Self {
             child,
             socket: Mutex::new(pipe.into_stream()),
+            enforcement,
         })
+    }
+
+    /// What of the hardening holds in the workers that it forks.
+    pub(super) fn enforcement(&self) -> Enforcement {
+        self.enforcement
     }
 
     /// Forks a worker that has these descriptors as the ends of its link.

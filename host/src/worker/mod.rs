@@ -22,9 +22,10 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use crossbeam_channel::Receiver;
 
+use crate::harden::{Enforcement, Legibility};
 use crate::job::{Death, Job, Limits, Reply};
 use crate::link::protocol::Birth;
-use crate::options::{Isolation, LinkKind, StartMethod, WaitPolicy};
+use crate::options::{Hardening, Isolation, LinkKind, StartMethod, WaitPolicy};
 use crate::region::Region;
 use crate::runtime::{Artifact, Drill, InstancePolicy, Program, RuntimeError};
 
@@ -68,6 +69,10 @@ pub(crate) trait Worker: Send {
     }
     /// When its process came to be, if it has a process of its own.
     fn birth(&self) -> Option<Birth> {
+        None
+    }
+    /// What of the hardening holds in its process, if it has one of its own.
+    fn enforcement(&self) -> Option<Enforcement> {
         None
     }
 }
@@ -134,6 +139,8 @@ pub(crate) struct Recipe {
     instance: InstancePolicy,
     drill: Option<Drill>,
     region: Option<Region>,
+    hardening: Hardening,
+    legibility: Legibility,
     worker_program: PathBuf,
     /// Loaded in this process, where the workers are its threads: one for each pool at a time, since it has
     /// places for the instances of one.
@@ -159,6 +166,8 @@ pub(crate) struct Wishes {
     pub(crate) instance: InstancePolicy,
     pub(crate) drill: Option<Drill>,
     pub(crate) region: Option<Region>,
+    pub(crate) hardening: Hardening,
+    pub(crate) legibility: Legibility,
     pub(crate) worker_program: PathBuf,
 }
 
@@ -182,6 +191,8 @@ impl Recipe {
             instance,
             drill,
             region,
+            hardening,
+            legibility,
             worker_program,
         } = wishes;
         let recipe = Arc::new_cyclic(|this| Self {
@@ -196,6 +207,8 @@ impl Recipe {
             instance,
             drill,
             region,
+            hardening,
+            legibility,
             worker_program,
             programs: Mutex::default(),
             nest: Nest::default(),

@@ -16,12 +16,13 @@ use super::fork_server::{ForkFailed, ForkServer};
 use super::nursery::Child;
 use super::spawn::{self, REAP_PATIENCE, START_PATIENCE};
 use super::{Kill, KillSwitch, Recipe, Thrown, Worker};
+use crate::harden::Enforcement;
 use crate::job::{Death, Job, Reply};
 use crate::link::pipe::Pipe;
 use crate::link::protocol::{self, Birth, FromWorker, Role};
 use crate::link::shm::{self, Geometry};
 use crate::link::{Link, LinkError};
-use crate::options::LinkKind;
+use crate::options::{Hardening, LinkKind};
 use crate::sys::child::Exit;
 use crate::wait::Patience;
 
@@ -76,6 +77,8 @@ pub(crate) struct ProcessWorker {
     missed_job: bool,
     /// When it came to be; `None` until it has said so.
     birth: Option<Birth>,
+    /// What of the hardening holds in it; `None` until that is known.
+    enforcement: Option<Enforcement>,
 }
 
 impl ProcessWorker {
@@ -84,7 +87,7 @@ impl ProcessWorker {
         let (child, stream) = spawn::program(recipe, Role::Worker)?;
         let pipe = Pipe::new(stream, max_body(recipe));
         match introduced(&child, pipe, recipe) {
-            Ok(link) => Self::new(name, child, link).settled(),
+            Ok(link) => Self::new(name, child, link, None).settled(Some(recipe.hardening)),
             Err(error) => Err(spawn::stillborn(&child, &error)),
         }
     }
@@ -99,30 +102,42 @@ impl ProcessWorker {
         let (near, far) = Near::make(recipe).map_err(|error| ForkFailed::here(&error))?;
         let child = server.fork(&far)?;
         let link = near.link(recipe, &child);
-        Ok(Self::new(name, child, link))
+        Ok(Self::new(name, child, link, Some(server.enforcement())))
     }
 
-    fn new(name: &str, child: Arc<Child>, link: Box<dyn Link>) -> Self {
+    fn new(
+        name: &str,
+        child: Arc<Child>,
+        link: Box<dyn Link>,
+        enforcement: Option<Enforcement>,
+    ) -> Self {
         Self {
             label: label(name, &child),
             child,
             link,
             missed_job: false,
             birth: None,
+            enforcement,
         }
     }
 
-    /// Waits until the worker has said that it is ready.
-    pub(super) fn settled(mut self) -> Result<Self, Death> {
-        let patient = self.link.set_patience(Some(START_PATIENCE));
-        let ready = patient.and_then(|()| spawn::ready(&mut *self.link));
-        match ready.and_then(|birth| self.link.set_patience(None).map(|()| birth)) {
-            Ok(birth) => {
-                self.birth = Some(birth);
-                Ok(self)
-            }
+    /// Waits until the worker has said that it is ready, and how it is hardened, if that is up to it.
+    pub(super) fn settled(mut self, hardening: Option<Hardening>) -> Result<Self, Death> {
+        match self.settle(hardening) {
+            Ok(()) => Ok(self),
             Err(error) => Err(spawn::stillborn(&self.child, &error)),
         }
+    }
+
+    fn settle(&mut self, hardening: Option<Hardening>) -> Result<(), LinkError> {
+        self.link.set_patience(Some(START_PATIENCE))?;
+        let (birth, said) = spawn::ready(&mut *self.link)?;
+        self.link.set_patience(None)?;
+        if let Some(policy) = hardening {
+            self.enforcement = Some(spawn::acceptable(policy, said)?);
+        }
+        self.birth = Some(birth);
+        Ok(())
     }
 
     /// The same worker under another name.
@@ -140,7 +155,7 @@ impl ProcessWorker {
         }
         if self.birth.is_none() {
             match spawn::ready(&mut *self.link) {
-                Ok(birth) => self.birth = Some(birth),
+                Ok((birth, _)) => self.birth = Some(birth),
                 Err(error) => {
                     self.missed_job = matches!(error, LinkError::Closed);
                     return Err(self.buried(error));
@@ -180,7 +195,7 @@ impl ProcessWorker {
                     self.child.wait(REAP_PATIENCE);
                     return Err(Death::Panicked(message));
                 }
-                FromWorker::Ready(_) | FromWorker::Failed(_) => {
+                FromWorker::Ready(..) | FromWorker::Failed(_) => {
                     let why = "it announced itself twice".to_owned();
                     return Err(self.buried(LinkError::Garbled(why)));
                 }
@@ -268,6 +283,10 @@ impl Worker for ProcessWorker {
 
     fn birth(&self) -> Option<Birth> {
         self.birth
+    }
+
+    fn enforcement(&self) -> Option<Enforcement> {
+        self.enforcement
     }
 }
 

@@ -16,18 +16,20 @@ use std::time::Duration;
 use cofferdam_guest::abi::Level;
 use crossbeam_channel::Receiver;
 
-use super::serve_forks::serve_forks;
+use super::serve_forks::{Heirloom, serve_forks};
 use super::thread::ThreadWorker;
 use super::{HOST_STACK, Worker, panic_message};
+use crate::harden;
 use crate::job::Job;
 use crate::link::pipe::Pipe;
 use crate::link::protocol::{self, Birth, FromHost, FromWorker, Role, Setup};
 use crate::link::shm::{self, Geometry};
 use crate::link::{Link, LinkError};
 use crate::mail::{Mail, Received, Wait};
-use crate::options::LinkKind;
+use crate::options::{Hardening, LinkKind};
 use crate::region::Shared;
 use crate::runtime::{Artifact, Program};
+use crate::sys::heritage::Estate;
 use crate::sys::shm::Arena;
 use crate::sys::{child, clock, descriptors};
 use crate::wait::Patience;
@@ -71,7 +73,8 @@ pub fn serve_if_worker() -> Option<ExitCode> {
     if let Err(error) = child::die_with(host) {
         return complain(&error.to_string());
     }
-    match serve(began, host) {
+    let strays = descriptors::close_from(3);
+    match serve(began, host, &strays) {
         Ok(()) => Some(ExitCode::SUCCESS),
         Err(error) => complain(&error.to_string()),
     }
@@ -82,7 +85,7 @@ pub(crate) fn astray() -> bool {
     std::env::var_os(MARK).is_some()
 }
 
-fn serve(began: Duration, host: u32) -> Result<(), LinkError> {
+fn serve(began: Duration, host: u32, strays: &io::Result<()>) -> Result<(), LinkError> {
     let stream = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
     let mut received = descriptors::receive_all(&stream)?.into_iter();
     let mut next = || {
@@ -98,8 +101,18 @@ fn serve(began: Duration, host: u32) -> Result<(), LinkError> {
     };
     let mut way = match setup.role {
         Role::Worker => Way::Jobs(End::of(&setup).link(Some(pipe), received.collect())?),
-        Role::ForkServer => Way::Forks(pipe),
+        Role::ForkServer => Way::Forks(pipe, End::of(&setup), Estate::open().ok()),
     };
+    let threads = child::threads()?;
+    // What another thread has locked stays locked in whatever is forked.
+    if setup.role == Role::ForkServer && threads > 1 {
+        let why = format!(
+            "a program with {threads} threads before `serve_if_worker` cannot be forked: call that first \
+             thing in `main`, or start workers by exec"
+        );
+        return FromWorker::Failed(why).send(way.link(), 0);
+    }
+    let mut enforcement = harden::enter(&setup, strays, threads);
     let stack = setup.settings.stack.saturating_add(HOST_STACK);
     let artifact = Artifact::received(image, setup.settings, setup.fingerprint.clone());
     // Its descriptor is not needed any more once it is mapped.
@@ -113,27 +126,33 @@ fn serve(began: Duration, host: u32) -> Result<(), LinkError> {
         Err(error) => return FromWorker::Failed(error.to_string()).send(way.link(), 0),
     };
     drop(artifact);
-    let worker = ThreadWorker::new(String::new(), program, setup.instance);
+    let mut worker = ThreadWorker::new(String::new(), program, setup.instance);
     // A thread of the size that the guest's stack limit asks for; `main` has what `ulimit` gave it.
     let serving = std::thread::Builder::new()
         .name("cofferdam-worker".to_owned())
         .stack_size(stack)
         .spawn(move || {
-            // What another thread has locked stays locked in whatever is forked. The one that is there
-            // waits for this one.
-            let threads = child::threads()?;
-            if setup.role == Role::ForkServer && threads > 2 {
-                let why = format!(
-                    "a program with {threads} threads before `serve_if_worker` cannot be forked: call \
-                     that first thing in `main`, or start workers by exec"
-                );
-                return FromWorker::Failed(why).send(way.link(), 0);
+            if let Way::Forks(.., estate) = &mut way {
+                // What every new process finds made. Without the second, forks are slower and nothing else.
+                worker.prepare();
+                let _ = estate.take().map(Estate::bequeath_code).transpose();
+            }
+            harden::confine(&setup, &mut enforcement);
+            if setup.hardening == Hardening::Required && !enforcement.is_complete() {
+                return FromWorker::Failed(harden::too_little(&enforcement)).send(way.link(), 0);
             }
             let loaded = clock::monotonic();
-            FromWorker::Ready(Birth { began, loaded }).send(way.link(), 0)?;
+            FromWorker::Ready(Birth { began, loaded }, Some(enforcement)).send(way.link(), 0)?;
             match way {
                 Way::Jobs(link) => serve_jobs(worker, link),
-                Way::Forks(pipe) => serve_forks(worker, pipe.into_stream(), host, End::of(&setup)),
+                Way::Forks(pipe, end, _) => {
+                    let heirloom = Heirloom {
+                        worker,
+                        end,
+                        enforcement,
+                    };
+                    serve_forks(heirloom, pipe.into_stream(), host)
+                }
             }
         })?;
     serving
@@ -144,14 +163,15 @@ fn serve(began: Duration, host: u32) -> Result<(), LinkError> {
 /// What a process serves, and over what.
 enum Way {
     Jobs(Box<dyn Link>),
-    Forks(Pipe),
+    /// What its workers' links will be; and what it takes to bequeath the code, until that is done.
+    Forks(Pipe, End, Option<Estate>),
 }
 
 impl Way {
     fn link(&mut self) -> &mut dyn Link {
         match self {
             Self::Jobs(link) => &mut **link,
-            Self::Forks(pipe) => pipe,
+            Self::Forks(pipe, ..) => pipe,
         }
     }
 }

@@ -5,26 +5,27 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::panic::{self, AssertUnwindSafe};
 
-use super::Worker;
 use super::serve::{End, serve_jobs};
 use super::thread::ThreadWorker;
+use crate::harden::{self, Enforcement};
 use crate::link::protocol::{Birth, FromWorker};
 use crate::link::{Link, LinkError};
-use crate::sys::heritage::bequeath_code;
 use crate::sys::{child, clock, descriptors, fork};
+
+/// What every new process finds made.
+pub(super) struct Heirloom {
+    pub(super) worker: ThreadWorker,
+    pub(super) end: End,
+    pub(super) enforcement: Enforcement,
+}
 
 /// Forks whenever the host asks, until it hangs up. In each new process this never returns.
 pub(super) fn serve_forks(
-    mut worker: ThreadWorker,
+    heirloom: Heirloom,
     mut socket: UnixStream,
     host: u32,
-    end: End,
 ) -> Result<(), LinkError> {
-    // What every new process finds made.
-    worker.prepare();
-    // Without it forks are slower, and nothing else.
-    let _ = bequeath_code();
-    let mut heirloom = Some((worker, end));
+    let mut heirloom = Some(heirloom);
     loop {
         let received = match descriptors::receive_all(&socket) {
             Ok(descriptors) => descriptors,
@@ -36,14 +37,19 @@ pub(super) fn serve_forks(
                 let began = clock::monotonic();
                 // The server's way to the host is not the worker's.
                 drop(socket);
-                let (worker, end) = heirloom.take().expect("only a new process takes it");
+                let Heirloom {
+                    worker,
+                    end,
+                    enforcement,
+                } = heirloom.take().expect("only a new process takes it");
                 let live = || {
                     be_born(host, received, end).and_then(|mut link| {
+                        harden::seal(&enforcement)?;
                         let birth = Birth {
                             began,
                             loaded: began,
                         };
-                        FromWorker::Ready(birth).send(&mut *link, 0)?;
+                        FromWorker::Ready(birth, None).send(&mut *link, 0)?;
                         serve_jobs(worker, link)
                     })
                 };

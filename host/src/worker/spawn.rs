@@ -9,11 +9,12 @@ use std::time::Duration;
 
 use super::nursery::{self, Child};
 use super::{Recipe, serve};
+use crate::harden::{self, Enforcement};
 use crate::job::Death;
 use crate::link::pipe::Pipe;
 use crate::link::protocol::{Birth, FromWorker, Role, Setup};
 use crate::link::{Link, LinkError};
-use crate::options::{StartMethod, WaitPolicy};
+use crate::options::{Hardening, StartMethod, WaitPolicy};
 use crate::region::Region;
 use crate::sys::child::Exit;
 use crate::sys::descriptors;
@@ -74,18 +75,36 @@ pub(super) fn tell(
             (_, wait) => wait,
         },
         crowd: recipe.crowd,
+        hardening: recipe.hardening,
+        legibility: recipe.legibility,
     };
     setup.send(link)
 }
 
 /// Waits for the word that a process is ready.
-pub(super) fn ready(link: &mut dyn Link) -> Result<Birth, LinkError> {
+pub(super) fn ready(link: &mut dyn Link) -> Result<(Birth, Option<Enforcement>), LinkError> {
     match FromWorker::decode(link.receive()?)? {
-        FromWorker::Ready(birth) => Ok(birth),
+        FromWorker::Ready(birth, enforcement) => Ok((birth, enforcement)),
         FromWorker::Failed(why) => Err(LinkError::Garbled(why)),
         _ => Err(LinkError::Garbled(
             "it spoke before it was ready".to_owned(),
         )),
+    }
+}
+
+/// What holds of the hardening, as a process says it that was spawned. One that says nothing of it, or less
+/// than was required, is none of ours.
+pub(super) fn acceptable(
+    policy: Hardening,
+    said: Option<Enforcement>,
+) -> Result<Enforcement, LinkError> {
+    let enforcement =
+        said.ok_or_else(|| LinkError::Garbled("it said nothing of its hardening".to_owned()))?;
+    match policy {
+        Hardening::Required if !enforcement.is_complete() => {
+            Err(LinkError::Garbled(harden::too_little(&enforcement)))
+        }
+        Hardening::Off | Hardening::BestEffort | Hardening::Required => Ok(enforcement),
     }
 }
 

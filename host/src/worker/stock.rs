@@ -102,7 +102,7 @@ fn refilled(recipe: &Weak<Recipe>, asked: &Receiver<()>) -> bool {
         };
         if recipe
             .stock
-            .fill(|| recipe.forked("spare").and_then(ProcessWorker::settled).ok())
+            .fill(|| recipe.forked("spare").and_then(|worker| worker.settled(None)).ok())
         {
             return true;
         }

@@ -7,8 +7,8 @@ use std::path::PathBuf;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use cofferdam::{Completion, Job, Lost, Reply, Sender, printable};
-use serde_json::{Value, json};
+use cofferdam::{Completion, Enforcement, Hardening, Health, Job, Layer, Lost, Reply, Sender, printable};
+use serde_json::{Map, Value, json};
 
 use crate::cli::Failure;
 use crate::cli::common::complain;
@@ -118,6 +118,36 @@ impl Output {
             }
         }
         Ok(trouble)
+    }
+
+    /// Tells, in JSON, what became of the workers: the last object of a run.
+    pub(super) fn sum_up(
+        &self,
+        health: &Health,
+        hardening: Hardening,
+        enforcement: Option<&Enforcement>,
+    ) -> Result<(), Failure> {
+        if self.format == Format::Text {
+            return Ok(());
+        }
+        let layers = enforcement.map(|held| {
+            let layer = |layer: &Layer| {
+                let reason = held.reason(*layer);
+                let told = json!({
+                    "standing": held.standing(*layer).to_string(),
+                    "reason": (!reason.is_empty()).then_some(reason),
+                });
+                (layer.to_string(), told)
+            };
+            Layer::ALL.iter().map(layer).collect::<Map<_, _>>()
+        });
+        let summary = json!({
+            "event": "summary",
+            "health": health,
+            "hardening": {"policy": hardening, "layers": layers},
+        });
+        writeln!(stdout().lock(), "{summary}")?;
+        Ok(())
     }
 
     pub(super) fn flush(&mut self) -> Result<(), Failure> {
