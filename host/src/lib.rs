@@ -68,10 +68,10 @@ pub mod report;
 pub mod stats;
 
 pub use exit_code::Exit;
-pub use harden::{Enforcement, Layer, Standing};
 pub use guest::{
     Anatomy, EMBEDDED, Embedded, Extern, Guest, GuestError, GuestSource, LoadError, Memory,
 };
+pub use harden::{Enforcement, Layer, Standing};
 pub use job::{Death, Job, Limits, Outbox, Outcome, Phases, PostError, Reply, Sender, TrapKind};
 pub use mail::printable;
 pub use options::{Hardening, Isolation, LinkKind, StartMethod, WaitPolicy};

@@ -46,9 +46,13 @@ impl Files {
     }
 }
 
+/// The objects about jobs: all but the last one, which sums up.
 fn json_lines(stdout: &str) -> Vec<Value> {
     let parse = |line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
-    stdout.lines().map(parse).collect()
+    let objects = stdout.lines().map(parse);
+    objects
+        .filter(|object: &Value| object["event"] != "summary")
+        .collect()
 }
 
 // ---------------------------------------------------------------------------------------------
@@ -862,6 +866,39 @@ fn json_lines_have_the_fields_of_the_design() {
             .unwrap()
             .contains("longer than --max-input")
     );
+}
+
+#[test]
+fn json_ends_with_what_became_of_the_workers() {
+    let files = Files::new();
+    let lines = files.with("lines", b"a\nb\nc\n");
+    for isolation in ["thread", "process"] {
+        let ended = run([
+            "run",
+            "--isolation",
+            isolation,
+            "--workers",
+            "1",
+            "--format",
+            "json",
+            "--lines",
+            &lines,
+            "@echo",
+        ])
+        .exits_with(0);
+        let last = ended.text().lines().last().expect("a summary");
+        let summary: Value = serde_json::from_str(last).expect("an object");
+        assert_eq!(summary["event"], "summary");
+        let health = &summary["health"];
+        let counts = ["answered", "started", "died", "abandoned", "retried"];
+        let counts = counts.map(|count| health[count].as_u64());
+        assert_eq!(counts, [Some(3), Some(1), Some(0), Some(0), Some(0)]);
+        assert_eq!(summary["hardening"]["policy"], "best-effort");
+        assert_eq!(
+            summary["hardening"]["layers"].is_null(),
+            isolation == "thread"
+        );
+    }
 }
 
 #[test]

@@ -7,7 +7,8 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use cofferdam::report::Colour;
 use cofferdam::{
-    ByteSize, Cache, Hardening, InstancePolicy, Isolation, Limits, LinkKind, StartMethod, TimeSpan, WaitPolicy,
+    ByteSize, Cache, Hardening, InstancePolicy, Isolation, Limits, LinkKind, StartMethod, TimeSpan,
+    WaitPolicy,
 };
 
 /// Says something on stderr, without minding whether anybody listens.

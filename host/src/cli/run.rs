@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 
 use clap::builder::RangedU64ValueParser;
 use cofferdam::{
-    Completion, Death, Exit, Guest, GuestSource, Hardening, Incident, Job, Lost, Outbox, Outcome, Pool,
-    Region, TimeSpan,
+    Completion, Death, Exit, Guest, GuestSource, Hardening, Incident, Job, Lost, Outbox, Outcome,
+    Pool, Region, TimeSpan,
 };
 use crossbeam_channel::{Receiver, Sender, never, select};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -18,8 +18,8 @@ use signal_hook::consts::SIGTERM;
 
 use super::Failure;
 use super::common::{
-    CacheArgs, HardeningArg, InstanceArg, IsolationArg, LimitArgs, LinkArg, STDIN_TWICE, StartArg, WaitArg,
-    complain, cpus,
+    CacheArgs, HardeningArg, InstanceArg, IsolationArg, LimitArgs, LinkArg, STDIN_TWICE, StartArg,
+    WaitArg, complain, cpus,
 };
 use super::input::{InputArgs, Item};
 use super::signals::signals;
@@ -79,7 +79,12 @@ pub(crate) struct Args {
     #[arg(long, value_enum, default_value = "auto", help_heading = "Workers")]
     wait: WaitArg,
     /// What process workers give up before they run the guest
-    #[arg(long, value_enum, default_value = "best-effort", help_heading = "Workers")]
+    #[arg(
+        long,
+        value_enum,
+        default_value = "best-effort",
+        help_heading = "Workers"
+    )]
     hardening: HardeningArg,
     /// Whether a job finds what the job before it left behind
     #[arg(long, value_enum, default_value = "fresh", help_heading = "Workers")]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::injection::Injection;
 use super::pairing::paired;
 use super::schedule::{Ended, LEAST};
-use super::{Arm, Effort, FailedTrial, Identity, Part, Samples, Sharing};
+use super::{Arm, Effort, FailedTrial, Identity, Part, Reach, Samples, Sharing};
 use crate::stats::median_interval;
 
 /// Everything that was measured so far.
@@ -16,6 +16,7 @@ pub struct Collected {
     pub(crate) injections: Vec<Injection>,
     pub(crate) identities: Vec<Identity>,
     pub(crate) sharing: Vec<Sharing>,
+    pub(crate) reached: Vec<Reach>,
     pub(crate) failures: Vec<FailedTrial>,
     pub(crate) effort: Effort,
     /// What stopped the measuring, if anything did.

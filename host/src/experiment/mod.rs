@@ -13,6 +13,7 @@ mod collected;
 mod containment;
 mod conversation;
 mod effort;
+mod escape;
 mod faults;
 mod identity;
 mod injection;
@@ -40,8 +41,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::stats::Better;
 
+pub use crate::sys::escape::Act;
 pub use collected::{Collected, PartLog};
 pub use effort::Effort;
+pub use escape::{Deed, Reach};
 pub use faults::{Fate, Fault, expected};
 pub(crate) use injection::Injection;
 pub(crate) use memory::pss;
@@ -194,7 +197,7 @@ impl std::fmt::Debug for Part {
 }
 
 /// The parts, in the order of the report. `crossover` has none: it is computed from `message`.
-pub const PARTS: [&Part; 16] = [
+pub const PARTS: [&Part; 17] = [
     &start::START,
     &message::TRIPS,
     &waits::WAITS,
@@ -210,6 +213,7 @@ pub const PARTS: [&Part; 16] = [
     &sharing::HELD,
     &sharing::SEEN,
     &identity::IDENTITY,
+    &escape::ESCAPE,
     &containment::CONTAINMENT,
 ];
 
@@ -226,6 +230,8 @@ pub struct Samples {
     pub identity: Option<Identity>,
     /// What workers see of each other in a region, where that was tried.
     pub sharing: Option<Sharing>,
+    /// How far code came that got out of the sandbox, where that was tried.
+    pub reached: Vec<Reach>,
 }
 
 impl Samples {

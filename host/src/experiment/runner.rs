@@ -69,6 +69,7 @@ impl<'a> Runner<'a> {
                 .collect(),
             injections: Vec::new(),
             identities: Vec::new(),
+            reached: Vec::new(),
             sharing: Vec::new(),
             failures: Vec::new(),
             effort: self.plan.effort(1.0, 1.0),
@@ -201,6 +202,7 @@ impl<'a> Runner<'a> {
         for (arm, mut of_arm) in samples {
             collected.identities.extend(of_arm.identity.take());
             collected.sharing.extend(of_arm.sharing.take());
+            collected.reached.append(&mut of_arm.reached);
             log.rounds[number].insert(arm, of_arm);
         }
         check_replies(place, number, collected);

@@ -194,7 +194,8 @@ impl Enforcement {
                 _ => io::Error::from_raw_os_error(error).to_string(),
             },
             Why::OldInterface => {
-                "the kernel's Landlock is older than ABI 6: it knows no scopes, or no ports".to_owned()
+                "the kernel's Landlock is older than ABI 6: it knows no scopes, or no ports"
+                    .to_owned()
             }
             Why::Measured => "left open, so that its memory can be measured".to_owned(),
             Why::OtherThreads => {
@@ -311,7 +312,10 @@ mod tests {
         let mut enforcement = all(Held::ENFORCED);
         assert!(enforcement.is_complete());
         assert_eq!(enforcement.shortcomings(), "");
-        enforcement.note(Layer::Landlock, Held::unavailable(Why::Refused(libc::ENOSYS)));
+        enforcement.note(
+            Layer::Landlock,
+            Held::unavailable(Why::Refused(libc::ENOSYS)),
+        );
         assert!(!enforcement.is_complete());
         assert_eq!(
             enforcement.shortcomings(),

@@ -70,7 +70,10 @@ pub(crate) fn confine(setup: &Setup, enforcement: &mut Enforcement) {
         let none = resources::no_more_descriptors();
         enforcement.note(Layer::Resources, Held::from(&none));
     }
-    enforcement.note(Layer::SystemCalls, Held::from(&seccomp::confine(setup.role)));
+    enforcement.note(
+        Layer::SystemCalls,
+        Held::from(&seccomp::confine(setup.role)),
+    );
 }
 
 /// Why a worker does not start that cannot be hardened as required.

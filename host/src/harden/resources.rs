@@ -29,9 +29,16 @@ fn exactly(most: u64) -> Rlimit {
 /// gigabytes that it never touches. It stands behind the engine's own limiter: a guest that grows its memory
 /// is refused by that one first, and lives.
 pub(super) fn limit(limits: &Limits) -> Held {
-    let data = [limits.memory, limits.stack, limits.input, limits.output, limits.output, OWN_NEED]
-        .iter()
-        .fold(0, |sum: u64, size| sum.saturating_add(size.bytes()));
+    let data = [
+        limits.memory,
+        limits.stack,
+        limits.input,
+        limits.output,
+        limits.output,
+        OWN_NEED,
+    ]
+    .iter()
+    .fold(0, |sum: u64, size| sum.saturating_add(size.bytes()));
     let wanted = [
         (Resource::Core, 0),
         (Resource::Fsize, 0),

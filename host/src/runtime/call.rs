@@ -224,6 +224,12 @@ impl Session {
     }
 
     fn link(&self, store: &mut Store<StoreState>) -> wasmtime::Result<TypedFunc<(), i32>> {
+        if self.program.begins_too_large {
+            store.data_mut().limiter.deny();
+            return Err(wasmtime::Error::msg(
+                "it begins with more memory than it may have",
+            ));
+        }
         let instance = self.program.instance.instantiate(&mut *store)?;
         store.data_mut().memory = instance.get_memory(&mut *store, abi::MEMORY);
         if let Some(initialize) = instance.get_func(&mut *store, abi::INITIALIZE) {

@@ -32,6 +32,11 @@ impl Limiter {
         self.denied = false;
     }
 
+    /// Denies growth that nobody asked for yet.
+    pub(super) fn deny(&mut self) {
+        self.denied = true;
+    }
+
     fn grow(&mut self, current: usize, desired: usize, unit: usize) -> bool {
         let more = desired.saturating_sub(current).saturating_mul(unit);
         match self.used.checked_add(more) {

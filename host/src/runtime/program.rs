@@ -21,7 +21,12 @@ pub(crate) struct Program {
     /// When its instances are made.
     pub(super) moment: Moment,
     pub(super) region: Option<Arc<Shared>>,
+    /// Whether one of its memories alone begins with more than an instance may have.
+    pub(super) begins_too_large: bool,
 }
+
+/// Bytes of a page of wasm.
+const PAGE: u64 = 64 << 10;
 
 impl Program {
     /// Maps the artifact's code and links it.
@@ -41,6 +46,11 @@ impl Program {
         let mut linker = Linker::new(&engine);
         imports::define(&mut linker).map_err(load)?;
         let instance = linker.instantiate_pre(&module).map_err(load)?;
+        // A pool of instances maps the memory before it asks the limiter, and the system's own bound on a
+        // process may stand in the way of that: then nobody would know what was wrong.
+        let largest = module.resources_required().max_initial_memory_size;
+        let begins_too_large =
+            largest.is_some_and(|pages| pages.saturating_mul(PAGE) > limits.memory.bytes());
         let is_pooled = engine.pooling_allocator_metrics().is_some();
         Ok(Self {
             moment: settings.demand.moment(is_pooled, address_space()),
@@ -50,6 +60,7 @@ impl Program {
             settings,
             drill: None,
             region: None,
+            begins_too_large,
         })
     }
 

@@ -7,7 +7,6 @@
 use std::ffi::CStr;
 use std::fs::File;
 use std::io;
-use std::mem;
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::fd::FromRawFd;
 use std::process::Command;
@@ -17,9 +16,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Something that a guest has no business doing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
-#[non_exhaustive]
 pub enum Act {
     /// Reads a file of the system.
     ReadFile,
@@ -81,7 +81,7 @@ pub enum Act {
     MountNamespace,
     /// Changes its root folder.
     ChangeRoot,
-    /// Mounts a file system.
+    /// Makes a file system to be mounted.
     Mount,
     /// Makes memory that is code.
     MakeCode,
@@ -89,8 +89,6 @@ pub enum Act {
     TurnIntoCode,
     /// Makes a file in memory.
     MemoryFile,
-    /// Shortens a descriptor's memory that it has.
-    Truncate,
     /// Makes a descriptor for events.
     EventDescriptor,
     /// Watches files.
@@ -118,7 +116,7 @@ const SOME_FILE: &CStr = c"/etc/passwd";
 
 impl Act {
     /// Every act, in the order of the report.
-    pub const ALL: [Self; 45] = [
+    pub const ALL: [Self; 44] = [
         Self::ReadFile,
         Self::MakeFile,
         Self::MakeFolder,
@@ -153,7 +151,6 @@ impl Act {
         Self::MakeCode,
         Self::TurnIntoCode,
         Self::MemoryFile,
-        Self::Truncate,
         Self::EventDescriptor,
         Self::WatchFiles,
         Self::HandleFaults,
@@ -166,6 +163,57 @@ impl Act {
         Self::StrayDescriptor,
     ];
 
+    /// What it does, as the report says it.
+    #[must_use]
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::ReadFile => "reads a file of the system",
+            Self::MakeFile => "makes a file",
+            Self::MakeFolder => "makes a folder",
+            Self::ListFolder => "lists a folder",
+            Self::ReadEnvironment => "reads the host's environment",
+            Self::OpenHostMemory => "opens the host's memory in /proc",
+            Self::Socket => "makes a TCP socket",
+            Self::Connect => "connects to a TCP port",
+            Self::Listen => "listens on a TCP port",
+            Self::Datagram => "makes a UDP socket",
+            Self::Netlink => "talks to the kernel by netlink",
+            Self::AbstractSocket => "makes a Unix socket",
+            Self::RunProgram => "runs a program",
+            Self::Fork => "forks",
+            Self::ForkSibling => "forks as the fork server does",
+            Self::StartThread => "starts a thread",
+            Self::SignalHost => "may signal the host",
+            Self::SignalOther => "signals another process's thread",
+            Self::OpenHost => "opens the host as a descriptor",
+            Self::Trace => "traces the host",
+            Self::CopyHostMemory => "copies memory out of the host",
+            Self::LimitHost => "changes the host's limits",
+            Self::RaiseLimits => "raises its own limits",
+            Self::OutliveHost => "outlives its host",
+            Self::BeTraced => "lets others trace it",
+            Self::LeaveSession => "leaves its session",
+            Self::BecomeRoot => "becomes root",
+            Self::UserNamespace => "makes a user namespace",
+            Self::MountNamespace => "makes a mount namespace",
+            Self::ChangeRoot => "changes its root folder",
+            Self::Mount => "makes a file system to mount",
+            Self::MakeCode => "makes memory that is code",
+            Self::TurnIntoCode => "turns its memory into code",
+            Self::MemoryFile => "makes a file in memory",
+            Self::EventDescriptor => "makes a descriptor",
+            Self::WatchFiles => "watches files",
+            Self::HandleFaults => "handles page faults",
+            Self::IoUring => "makes an io_uring",
+            Self::KernelProgram => "loads a map into the kernel (bpf)",
+            Self::Counters => "counts what the processor does",
+            Self::KernelKey => "keeps a key in the kernel",
+            Self::SystemVMemory => "makes System V memory",
+            Self::Personality => "asks for its personality",
+            Self::StrayDescriptor => "uses a descriptor left open by accident",
+        }
+    }
+
     /// Tries it. `host` is the process that the guest belongs to: this one, or its parent.
     ///
     /// # Errors
@@ -177,16 +225,14 @@ impl Act {
             Self::ReadFile => opened(SOME_FILE, libc::O_RDONLY),
             Self::MakeFile => opened(c"/tmp", libc::O_TMPFILE | libc::O_RDWR),
             Self::MakeFolder => {
-                let name = std::env::temp_dir().join(format!("cofferdam-act-{}", fastrand::u64(..)));
+                let name =
+                    std::env::temp_dir().join(format!("cofferdam-act-{}", fastrand::u64(..)));
                 std::fs::create_dir(&name)?;
                 std::fs::remove_dir(name)
             }
             Self::ListFolder => std::fs::read_dir("/")?.next().transpose().map(drop),
             Self::ReadEnvironment => std::fs::read(proc_file("environ")).map(drop),
-            Self::OpenHostMemory => File::options()
-                .read(true)
-                .open(proc_file("mem"))
-                .map(drop),
+            Self::OpenHostMemory => File::options().read(true).open(proc_file("mem")).map(drop),
             Self::Socket => socket(libc::AF_INET, libc::SOCK_STREAM),
             Self::Connect => match TcpStream::connect(("127.0.0.1", 1)) {
                 // Nobody listens there, but somebody was asked.
@@ -208,7 +254,6 @@ impl Act {
                 .join()
                 .map_err(|_| io::Error::other("it panicked")),
             Self::SignalHost => call(libc::SYS_kill, [host, 0, 0, 0, 0, 0]),
-            // Of process 1 only root may ask; any other answer than "no such right" is one.
             Self::SignalOther => call(libc::SYS_tgkill, [host, host, 0, 0, 0, 0]),
             Self::OpenHost => descriptor(libc::SYS_pidfd_open, [host, 0, 0, 0, 0, 0]),
             Self::Trace => {
@@ -250,11 +295,8 @@ impl Act {
                 [number(libc::CLONE_NEWNS), 0, 0, 0, 0, 0],
             ),
             Self::ChangeRoot => call(libc::SYS_chroot, [text(c"/"), 0, 0, 0, 0, 0]),
-            // Marks a mount as what it is: nothing changes.
-            Self::Mount => call(
-                libc::SYS_mount,
-                [text(c"none"), text(c"/proc/self/mem"), text(c"tmpfs"), 0, 0, 0],
-            ),
+            // A file system that is mounted nowhere.
+            Self::Mount => descriptor(libc::SYS_fsopen, [text(c"tmpfs"), 0, 0, 0, 0, 0]),
             Self::MakeCode => {
                 let kind = number(libc::PROT_READ | libc::PROT_WRITE | libc::PROT_EXEC);
                 let how = number(libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
@@ -272,17 +314,6 @@ impl Act {
                 turned
             }
             Self::MemoryFile => descriptor(libc::SYS_memfd_create, [text(c"act"), 0, 0, 0, 0, 0]),
-            Self::Truncate => {
-                // To where it ends now, so that nothing is lost; the first that lets it.
-                let mut last = io::Error::from_raw_os_error(libc::EBADF);
-                for candidate in 0..DESCRIPTORS {
-                    match truncated(candidate) {
-                        Ok(()) => return Ok(()),
-                        Err(error) => last = error,
-                    }
-                }
-                Err(last)
-            }
             Self::EventDescriptor => descriptor(libc::SYS_eventfd2, [0; 6]),
             Self::WatchFiles => descriptor(libc::SYS_inotify_init1, [0; 6]),
             Self::HandleFaults => descriptor(libc::SYS_userfaultfd, [0; 6]),
@@ -342,22 +373,12 @@ fn stray() -> io::Result<()> {
     for candidate in 3..DESCRIPTORS {
         let mut bytes = [0_u8; STRAY.len()];
         let there = address_of(&mut bytes);
-        let read = returned(
-            libc::SYS_pread64,
-            [candidate, there, STRAY.len(), 0, 0, 0],
-        );
+        let read = returned(libc::SYS_pread64, [candidate, there, STRAY.len(), 0, 0, 0]);
         if read.is_ok() && bytes == STRAY {
             return Ok(());
         }
     }
     Err(io::Error::from_raw_os_error(libc::EBADF))
-}
-
-fn truncated(candidate: usize) -> io::Result<()> {
-    let mut status = mem::MaybeUninit::<libc::stat>::zeroed();
-    let there = status.as_mut_ptr().expose_provenance();
-    call(libc::SYS_fstat, [candidate, there, 0, 0, 0, 0])?;
-    call(libc::SYS_ftruncate, [candidate, 0, 0, 0, 0, 0])
 }
 
 fn copy_from(host: usize) -> io::Result<()> {

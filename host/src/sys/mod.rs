@@ -11,6 +11,7 @@ pub(crate) mod escape;
 pub(crate) mod fault;
 pub(crate) mod fork;
 pub(crate) mod futex;
+pub(crate) mod heap;
 pub(crate) mod heritage;
 pub(crate) mod mapping;
 pub(crate) mod probes;

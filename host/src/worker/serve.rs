@@ -31,7 +31,7 @@ use crate::region::Shared;
 use crate::runtime::{Artifact, Program};
 use crate::sys::heritage::Estate;
 use crate::sys::shm::Arena;
-use crate::sys::{child, clock, descriptors};
+use crate::sys::{child, clock, descriptors, heap};
 use crate::wait::Patience;
 
 /// The environment variable that tells a program that it was spawned as a worker. Its value is the
@@ -73,6 +73,7 @@ pub fn serve_if_worker() -> Option<ExitCode> {
     if let Err(error) = child::die_with(host) {
         return complain(&error.to_string());
     }
+    heap::keep_one();
     let strays = descriptors::close_from(3);
     match serve(began, host, &strays) {
         Ok(()) => Some(ExitCode::SUCCESS),

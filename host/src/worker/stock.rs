@@ -100,10 +100,12 @@ fn refilled(recipe: &Weak<Recipe>, asked: &Receiver<()>) -> bool {
         let Some(recipe) = recipe.upgrade() else {
             return false;
         };
-        if recipe
-            .stock
-            .fill(|| recipe.forked("spare").and_then(|worker| worker.settled(None)).ok())
-        {
+        if recipe.stock.fill(|| {
+            recipe
+                .forked("spare")
+                .and_then(|worker| worker.settled(None))
+                .ok()
+        }) {
             return true;
         }
         drop(recipe);

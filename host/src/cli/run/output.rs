@@ -7,7 +7,9 @@ use std::path::PathBuf;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use cofferdam::{Completion, Enforcement, Hardening, Health, Job, Layer, Lost, Reply, Sender, printable};
+use cofferdam::{
+    Completion, Enforcement, Hardening, Health, Job, Layer, Lost, Reply, Sender, printable,
+};
 use serde_json::{Map, Value, json};
 
 use crate::cli::Failure;
