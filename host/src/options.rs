@@ -1,9 +1,12 @@
 //! The choices that a user makes about workers, as types. No choice is a `bool`.
 
 use std::fmt;
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use crate::units::ByteSize;
 
 /// Where a worker lives.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -71,6 +74,35 @@ pub enum Hardening {
     BestEffort,
     /// All of it. A worker that cannot does not start.
     Required,
+}
+
+/// Where a guest is compiled. Compilers are large, and what they take from a module they take from a
+/// stranger: a small one can keep them busy for ever, or fill all memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Compile {
+    /// In this process, for as long and with as much memory as it takes: for guests that one trusts.
+    Inline,
+    /// In a process of its own, which has given up as much as a worker has, and is killed at its limits.
+    Isolated(CompileLimits),
+}
+
+/// What compiling one guest may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CompileLimits {
+    /// From the start of the process to the compiled code.
+    pub timeout: Duration,
+    /// Bytes of private memory.
+    pub memory: ByteSize,
+}
+
+impl Default for CompileLimits {
+    /// A minute and 2 GiB: a module of some ten MiB takes seconds, and some hundred MiB.
+    fn default() -> Self {
+        Self {
+            timeout: Duration::from_secs(60),
+            memory: ByteSize::from_mib(2048),
+        }
+    }
 }
 
 impl fmt::Display for Isolation {

@@ -177,6 +177,7 @@ pub(crate) fn run(args: Args) -> Result<Exit, Failure> {
         .retries(args.retries)
         .seed(args.seed)
         .cache(args.cache.cache())
+        .compile(args.cache.compile())
         .on_incident(|incident| complain(&describe(incident)))
         .build()?;
     if let Some(trouble) = pool.cache_trouble() {

@@ -22,7 +22,7 @@ use crate::harden::Legibility;
 use crate::job::{Job, Limits, Outcome, Reply};
 use crate::options::{Hardening, Isolation};
 use crate::pool::{Completion, Pool, PoolBuilder};
-use crate::runtime::{Artifact, Cache, Demand, InstancePolicy, Metering, Settings};
+use crate::runtime::{Artifact, Cache, Demand, InstancePolicy, Metering, Origin, Settings};
 use crate::stats::median;
 use crate::sys::child;
 use crate::units::{ByteSize, hex};
@@ -327,8 +327,8 @@ impl Bench {
         let limits = self.limits();
         let demand = Demand::of(guest, self.isolation, MOST_WORKERS);
         let settings = Settings::new(&limits, self.metering(), demand);
-        let artifact =
-            Artifact::prepare(guest, settings, cache).map_err(|error| error.to_string())?;
+        let artifact = Artifact::prepare(guest, settings, cache, Origin::Own)
+            .map_err(|error| error.to_string())?;
         let way = self.order.arm.way();
         let wishes = Wishes {
             isolation: way.isolation,

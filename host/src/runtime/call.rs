@@ -314,7 +314,7 @@ mod tests {
         demand: Demand,
     ) -> Arc<Program> {
         let settings = Settings::new(&limits, metering, demand);
-        let artifact = Artifact::prepare(guest, settings, &Cache::off()).unwrap();
+        let artifact = Artifact::prepare(guest, settings, &Cache::off(), Origin::Own).unwrap();
         Arc::new(Program::load(&artifact, limits).unwrap())
     }
 

@@ -58,7 +58,7 @@ impl ForkFailed {
 impl ForkServer {
     fn start(recipe: &Recipe) -> Result<Self, Death> {
         const MAX_BODY: usize = 64 << 10;
-        let (child, stream) = spawn::program(recipe, Role::ForkServer)?;
+        let (child, stream) = spawn::program(&recipe.worker_program, Role::ForkServer)?;
         let mut pipe = Pipe::new(stream, MAX_BODY);
         // It stays impatient: an answer is a matter of microseconds.
         let enforcement = pipe

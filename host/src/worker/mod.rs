@@ -5,12 +5,14 @@
 //! [`Isolation`] into a worker.
 
 mod chatter;
+mod compiler;
 mod fork_server;
 mod nursery;
 mod process;
 #[cfg(test)]
 pub(crate) mod scripted;
 mod serve;
+mod serve_compiler;
 mod serve_forks;
 mod spawn;
 mod stock;
@@ -29,6 +31,7 @@ use crate::options::{Hardening, Isolation, LinkKind, StartMethod, WaitPolicy};
 use crate::region::Region;
 use crate::runtime::{Artifact, Drill, InstancePolicy, Program, RuntimeError};
 
+pub(crate) use compiler::Compiler;
 use fork_server::Nest;
 use process::ProcessWorker;
 pub(crate) use serve::astray;

@@ -84,7 +84,7 @@ pub(crate) struct ProcessWorker {
 impl ProcessWorker {
     /// Spawns the worker program, hands it the artifact, and waits until it is ready.
     pub(super) fn exec(name: &str, recipe: &Recipe) -> Result<Self, Death> {
-        let (child, stream) = spawn::program(recipe, Role::Worker)?;
+        let (child, stream) = spawn::program(&recipe.worker_program, Role::Worker)?;
         let pipe = Pipe::new(stream, max_body(recipe));
         match introduced(&child, pipe, recipe) {
             Ok(link) => Self::new(name, child, link, None).settled(Some(recipe.hardening)),
