@@ -150,6 +150,19 @@ fn a_quick_comparison_judges_every_claim_and_every_form_is_made_from_its_file() 
     // (Whether the interval says so too depends on how busy this machine is.)
     assert!(stated > 1.0, "{stated}");
 
+    // The guest's own memory is the same wherever it lives, and comes in pages of wasm.
+    let linear = row(&result, "memory", "linear_memory");
+    let bytes = |arm: &str| linear["arms"][arm]["value"].as_f64().unwrap();
+    assert!(bytes("thread") >= 65536.0 && bytes("thread") % 65536.0 == 0.0);
+    assert_eq!(bytes("thread"), bytes("process"));
+    // What a quick look has no time for is said.
+    let left_out = result["left_out"].as_array().unwrap();
+    assert!(
+        left_out
+            .iter()
+            .any(|one| one["what"] == "32 workers at work")
+    );
+
     let containment = result["containment"].as_array().unwrap();
     assert_eq!(containment.len(), 2 * FATES.len());
     for (fault, in_thread, in_process) in FATES {

@@ -19,6 +19,7 @@ mod file;
 mod gate;
 mod histogram;
 mod html;
+mod knee;
 mod markdown;
 mod output_file;
 mod price;
@@ -35,7 +36,7 @@ mod words;
 
 pub use analysis::{Circumstances, analyse};
 pub use claims::{Claim, ClaimVerdict};
-pub use crossover::{Crossover, CrossoverPoint};
+pub use crossover::{Crossover, CrossoverPoint, Reach};
 pub use csv::csv;
 pub use deploy::{Advice, Deployment, Trust};
 pub use difference::{
@@ -45,6 +46,7 @@ pub use difference::{
 pub use file::{ReadError, read, to_json};
 pub use gate::{Finding, Gate, GateError, Measure, NotPassed, ParseGateError, Passed, Tripped};
 pub use html::html;
+pub use knee::{Knee, Step};
 pub use markdown::markdown;
 pub use output_file::OutputFile;
 pub use result::{

@@ -10,6 +10,7 @@ use super::analysis::row;
 use super::claims::{Claim, ClaimVerdict};
 use super::crossover::crossover;
 use super::deploy::{Advice, Deployment, Trust};
+use super::knee::knees;
 use super::result::{
     Comparison, ContainmentRow, Control, GuestInfo, PartInfo, Row, SCHEMA, Settings,
 };
@@ -62,6 +63,8 @@ pub(crate) fn sample() -> Comparison {
         identities: identities(),
         sharing: sharing(),
         crossover: None,
+        knees: Vec::new(),
+        left_out: Vec::new(),
         claims: claims(),
         warnings: warnings(),
         failures: vec![FailedTrial {
@@ -76,6 +79,7 @@ pub(crate) fn sample() -> Comparison {
         series: lab.series,
     };
     comparison.crossover = crossover(&comparison);
+    comparison.knees = knees(&comparison);
     comparison
 }
 
