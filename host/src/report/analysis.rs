@@ -106,6 +106,8 @@ pub fn analyse(
         advice: super::Advice {
             trust: circumstances.trust,
             sentences: Vec::new(),
+            figures: Vec::new(),
+            rows: Vec::new(),
             deployment: None,
         },
     };

@@ -22,6 +22,8 @@ mod html;
 mod markdown;
 mod output_file;
 mod price;
+mod prose;
+mod quotient;
 mod result;
 mod rounds;
 #[cfg(test)]
@@ -31,6 +33,7 @@ mod snippet;
 mod speed;
 mod terminal;
 mod warnings;
+mod ways;
 mod words;
 
 pub use analysis::{Circumstances, analyse};
@@ -47,6 +50,7 @@ pub use gate::{Finding, Gate, GateError, Measure, NotPassed, ParseGateError, Pas
 pub use html::html;
 pub use markdown::markdown;
 pub use output_file::OutputFile;
+pub use prose::{Figure, Kind as FigureKind};
 pub use result::{
     ArmSummary, Comparison, ContainmentRow, Control, GuestInfo, PartInfo, Row, SCHEMA, Settings,
     Verdict, json_schema,
