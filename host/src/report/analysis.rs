@@ -108,6 +108,8 @@ pub fn analyse(
         advice: super::Advice {
             trust: circumstances.trust,
             sentences: Vec::new(),
+            figures: Vec::new(),
+            rows: Vec::new(),
             deployment: None,
         },
     };

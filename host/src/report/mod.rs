@@ -23,6 +23,8 @@ mod knee;
 mod markdown;
 mod output_file;
 mod price;
+mod prose;
+mod quotient;
 mod result;
 mod rounds;
 #[cfg(test)]
@@ -32,6 +34,7 @@ mod snippet;
 mod speed;
 mod terminal;
 mod warnings;
+mod ways;
 mod words;
 
 pub use analysis::{Circumstances, analyse};
@@ -49,6 +52,7 @@ pub use html::html;
 pub use knee::{Knee, Step};
 pub use markdown::markdown;
 pub use output_file::OutputFile;
+pub use prose::{Figure, Kind as FigureKind};
 pub use result::{
     ArmSummary, Comparison, ContainmentRow, Control, GuestInfo, PartInfo, Row, SCHEMA, Settings,
     Verdict, json_schema,

@@ -687,6 +687,7 @@ fn claims() -> Vec<Claim> {
         claim: claim.to_owned(),
         verdict,
         evidence: evidence.to_owned(),
+        figures: Vec::new(),
         rows: rows.iter().map(|&row| row.to_owned()).collect(),
     };
     vec![
@@ -794,6 +795,8 @@ fn advice() -> Advice {
             "Deploy this guest in processes: with a job of 12.1 ms, the way to another process costs less than 5 % up to 64 KiB of payload.".to_owned(),
             "A thread saves 2.06 MB of memory for each worker, and loses the host to an abort, a segfault or a kill.".to_owned(),
         ],
+        figures: Vec::new(),
+        rows: Vec::new(),
         deployment: Some(Deployment {
             isolation: Isolation::Process,
             start: Some(StartMethod::Exec),
