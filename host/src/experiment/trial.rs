@@ -345,7 +345,7 @@ impl Bench {
         let way = self.order.arm.way();
         let wishes = Wishes {
             isolation: way.isolation,
-            start: way.start,
+            start: crate::worker::Start::Only(way.start),
             link: way.link,
             wait: way.wait,
             workers: 1,

@@ -26,7 +26,7 @@ use crate::runtime::{
     Settings,
 };
 use crate::wait::Patience;
-use crate::worker::{self, Compiler, Maker, Recipe, Wishes};
+use crate::worker::{self, Compiler, Maker, Recipe, Start, Wishes};
 
 /// Why a pool could not be built.
 #[derive(Debug, thiserror::Error)]
@@ -68,7 +68,7 @@ pub enum BuildError {
 pub struct PoolBuilder {
     guest: Guest,
     isolation: Isolation,
-    start: StartMethod,
+    start: Start,
     link: LinkKind,
     spares: usize,
     instance: InstancePolicy,
@@ -98,7 +98,7 @@ impl PoolBuilder {
         Self {
             guest,
             isolation: Isolation::default(),
-            start: StartMethod::default(),
+            start: Start::Usual,
             link: LinkKind::default(),
             spares: 1,
             instance: InstancePolicy::default(),
@@ -143,9 +143,11 @@ impl PoolBuilder {
         self
     }
 
-    /// How process workers come to be.
+    /// How process workers come to be, and in no other way: where that cannot be, none starts. Default:
+    /// [`StartMethod::Fork`], or where that turns out to be impossible [`StartMethod::Exec`], with an
+    /// [`Incident::FellBack`]; see [`Pool::start_method`].
     pub fn start(mut self, start: StartMethod) -> Self {
-        self.start = start;
+        self.start = Start::Only(start);
         self
     }
 

@@ -28,6 +28,11 @@ pub enum InstancePolicy {
     Reused,
 }
 
+impl InstancePolicy {
+    /// Everything that there is, in the order in which it is told of.
+    pub const ALL: [Self; 2] = [Self::Fresh, Self::Reused];
+}
+
 /// A worker's own way to a [`Program`].
 pub(crate) struct Session {
     program: Arc<Program>,

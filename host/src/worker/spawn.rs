@@ -69,7 +69,7 @@ pub(super) fn tell(
         drill: recipe.drill,
         region: region.map(Region::extent),
         link: recipe.link,
-        wait: match (recipe.start, recipe.wait) {
+        wait: match (recipe.start.method(), recipe.wait) {
             // Workers in a stock would keep as many CPUs busy, with nothing to do.
             (StartMethod::Spare, WaitPolicy::Spin) => WaitPolicy::Auto,
             (_, wait) => wait,
