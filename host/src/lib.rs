@@ -74,7 +74,9 @@ pub use guest::{
 pub use harden::{Enforcement, Layer, Standing};
 pub use job::{Death, Job, Limits, Outbox, Outcome, Phases, PostError, Reply, Sender, TrapKind};
 pub use mail::printable;
-pub use options::{Hardening, Isolation, LinkKind, StartMethod, WaitPolicy};
+pub use options::{
+    Compile, CompileLimits, Hardening, Isolation, LinkKind, StartMethod, WaitPolicy,
+};
 pub use pool::{
     Batch, BuildError, Completion, Health, Incident, Lost, Ordered, Pool, PoolBuilder, Prepared,
     RestartPolicy, Stopper, SubmitError, Ticket, Unordered, WorkerInfo,

@@ -1,9 +1,12 @@
 //! The choices that a user makes about workers, as types. No choice is a `bool`.
 
 use std::fmt;
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use crate::units::ByteSize;
 
 /// Where a worker lives.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -73,6 +76,40 @@ pub enum Hardening {
     Required,
 }
 
+/// Where a guest is compiled. Compilers are large, and what they take from a module they take from a
+/// stranger: a small one can keep them busy for ever, or fill all memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Compile {
+    /// In this process, for as long and with as much memory as it takes: for guests that one trusts.
+    Inline,
+    /// In a process of its own, which has given up as much as a worker has, and is killed at its limits.
+    Isolated(CompileLimits),
+}
+
+/// What compiling one guest may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CompileLimits {
+    /// From the start of the process to the compiled code.
+    pub timeout: Duration,
+    /// Bytes of private memory.
+    pub memory: ByteSize,
+}
+
+impl Default for CompileLimits {
+    /// A minute and 2 GiB: a module of some ten MiB takes seconds, and some hundred MiB.
+    fn default() -> Self {
+        Self {
+            timeout: Duration::from_secs(60),
+            memory: ByteSize::from_mib(2048),
+        }
+    }
+}
+
+impl Isolation {
+    /// Everything that there is, in the order in which it is told of.
+    pub const ALL: [Self; 2] = [Self::Thread, Self::Process];
+}
+
 impl fmt::Display for Isolation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -80,6 +117,11 @@ impl fmt::Display for Isolation {
             Self::Process => "process",
         })
     }
+}
+
+impl StartMethod {
+    /// Everything that there is, in the order in which it is told of.
+    pub const ALL: [Self; 3] = [Self::Exec, Self::Fork, Self::Spare];
 }
 
 impl fmt::Display for StartMethod {
@@ -92,6 +134,11 @@ impl fmt::Display for StartMethod {
     }
 }
 
+impl LinkKind {
+    /// Everything that there is, in the order in which it is told of.
+    pub const ALL: [Self; 2] = [Self::Pipe, Self::Shm];
+}
+
 impl fmt::Display for LinkKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -99,6 +146,11 @@ impl fmt::Display for LinkKind {
             Self::Shm => "shm",
         })
     }
+}
+
+impl WaitPolicy {
+    /// Everything that there is, in the order in which it is told of.
+    pub const ALL: [Self; 3] = [Self::Spin, Self::Park, Self::Auto];
 }
 
 impl fmt::Display for WaitPolicy {
@@ -118,5 +170,35 @@ impl fmt::Display for Hardening {
             Self::BestEffort => "best-effort",
             Self::Required => "required",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::InstancePolicy;
+
+    /// The names of all variants, as the published schema has them: made from the type itself.
+    fn names<T: JsonSchema>() -> Vec<String> {
+        let schema = schemars::schema_for!(T).to_value();
+        let one_of = schema["oneOf"].as_array().expect("each variant has words");
+        let name = |variant: &serde_json::Value| variant["const"].as_str().map(str::to_owned);
+        one_of.iter().filter_map(name).collect()
+    }
+
+    fn listed<T: Serialize>(all: &[T]) -> Vec<String> {
+        let name = |one| serde_json::to_value(one).expect("a word");
+        all.iter()
+            .filter_map(|one| name(one).as_str().map(str::to_owned))
+            .collect()
+    }
+
+    #[test]
+    fn the_lists_of_all_choices_have_each_of_them_once() {
+        assert_eq!(listed(&Isolation::ALL), names::<Isolation>());
+        assert_eq!(listed(&StartMethod::ALL), names::<StartMethod>());
+        assert_eq!(listed(&LinkKind::ALL), names::<LinkKind>());
+        assert_eq!(listed(&WaitPolicy::ALL), names::<WaitPolicy>());
+        assert_eq!(listed(&InstancePolicy::ALL), names::<InstancePolicy>());
     }
 }

@@ -150,6 +150,19 @@ fn a_quick_comparison_judges_every_claim_and_every_form_is_made_from_its_file() 
     // (Whether the interval says so too depends on how busy this machine is.)
     assert!(stated > 1.0, "{stated}");
 
+    // The guest's own memory is the same wherever it lives, and comes in pages of wasm.
+    let linear = row(&result, "memory", "linear_memory");
+    let bytes = |arm: &str| linear["arms"][arm]["value"].as_f64().unwrap();
+    assert!(bytes("thread") >= 65536.0 && bytes("thread") % 65536.0 == 0.0);
+    assert_eq!(bytes("thread"), bytes("process"));
+    // What a quick look has no time for is said.
+    let left_out = result["left_out"].as_array().unwrap();
+    assert!(
+        left_out
+            .iter()
+            .any(|one| one["what"] == "32 workers at work")
+    );
+
     let containment = result["containment"].as_array().unwrap();
     assert_eq!(containment.len(), 2 * FATES.len());
     for (fault, in_thread, in_process) in FATES {
@@ -591,6 +604,85 @@ fn what_is_read_is_never_overwritten() {
         .unwrap();
     assert_eq!(output.status.code(), Some(2), "{output:?}");
     assert!(fs::read(&file).unwrap() == before);
+}
+
+/// A comparison that would write over what it reads; `args` come before `--export-json FILE`.
+fn refused(folder: &Path, args: &[&str], file: &Path, stdin: Stdio) {
+    let mut command = compare_into(folder, file, &["--experiments", "identity"]);
+    let output = command.args(args).stdin(stdin).output().unwrap();
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{args:?}: {errors}");
+    assert!(
+        errors.contains("that is read, and would be lost"),
+        "{args:?}: {errors}"
+    );
+}
+
+#[test]
+fn no_input_is_overwritten_by_whatever_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let inputs = folder.path().join("inputs");
+    fs::create_dir(&inputs).unwrap();
+    let data = inputs.join("data.txt");
+    fs::write(&data, "one\ntwo\n").unwrap();
+    let link = folder.path().join("link.txt");
+    std::os::unix::fs::symlink(&data, &link).unwrap();
+    let plain = data.to_str().unwrap();
+    let linked = link.to_str().unwrap();
+    let inside = inputs.to_str().unwrap();
+    let opened = || Stdio::from(fs::File::open(&data).unwrap());
+    for (given, file) in [
+        (["--lines", plain, "@echo"], &data),
+        (["--lines", plain, "@echo"], &link),
+        (["--lines", linked, "@echo"], &data),
+        (["--input-file", plain, "@echo"], &data),
+        (["--input-file", linked, "@echo"], &link),
+        (["--input-dir", inside, "@echo"], &data),
+        (["--input-dir", inside, "@echo"], &link),
+    ] {
+        refused(folder.path(), &given, file, Stdio::null());
+    }
+    // Standard input is a file too, where the shell makes it one.
+    refused(folder.path(), &["--lines", "-", "@echo"], &data, opened());
+    refused(
+        folder.path(),
+        &["--input-file", "-", "@echo"],
+        &data,
+        opened(),
+    );
+    assert_eq!(fs::read_to_string(&data).unwrap(), "one\ntwo\n");
+    assert!(link.is_symlink());
+}
+
+#[test]
+fn a_guest_from_standard_input_is_not_overwritten() {
+    let folder = tempfile::tempdir().unwrap();
+    let guest = folder.path().join("guest.wat");
+    let text = common::wat(
+        r#"
+        (func (export "handle") (result i32) (i32.const 0))"#,
+    );
+    fs::write(&guest, &text).unwrap();
+    let opened = Stdio::from(fs::File::open(&guest).unwrap());
+    refused(folder.path(), &["-"], &guest, opened);
+    assert_eq!(fs::read_to_string(&guest).unwrap(), text);
+}
+
+#[test]
+fn an_input_keeps_its_content_under_its_other_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data.txt");
+    fs::write(&data, "one\ntwo\n").unwrap();
+    let other = folder.path().join("result.json");
+    fs::hard_link(&data, &other).unwrap();
+    let lines = data.to_str().unwrap();
+    let args = ["--experiments", "identity", "--time-budget", "2s"];
+    let mut command = compare_into(folder.path(), &other, &args);
+    let given = ["--lines", lines, "@echo"];
+    let output = command.args(given).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(fs::read_to_string(&data).unwrap(), "one\ntwo\n");
+    assert_valid(&read(&other));
 }
 
 #[test]

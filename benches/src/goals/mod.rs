@@ -8,6 +8,7 @@ mod dispatch;
 mod finding;
 mod growth;
 mod guest_speed;
+mod hardening;
 mod memory;
 mod placement;
 mod record;
@@ -56,7 +57,7 @@ pub enum Usual {
 }
 
 /// All goals, in the order of the list.
-pub const GOALS: [Goal; 15] = [
+pub const GOALS: [Goal; 16] = [
     start_thread::GOAL,
     start_process::GOAL,
     start_spare::GOAL,
@@ -71,6 +72,7 @@ pub const GOALS: [Goal; 15] = [
     dispatch::GOAL,
     runaway::GOAL,
     wait_auto::GOAL,
+    hardening::GOAL,
     growth::GOAL,
 ];
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use cofferdam::report::Colour;
 use cofferdam::{
-    ByteSize, Cache, Hardening, InstancePolicy, Isolation, Limits, LinkKind, StartMethod, TimeSpan,
-    WaitPolicy,
+    ByteSize, Cache, Compile, CompileLimits, Hardening, InstancePolicy, Isolation, Limits,
+    LinkKind, StartMethod, TimeSpan, WaitPolicy,
 };
 
 /// Says something on stderr, without minding whether anybody listens.
@@ -226,9 +226,37 @@ pub(crate) struct CacheArgs {
     /// Compile the guest anew, and keep nothing
     #[arg(long, conflicts_with = "cache_dir")]
     no_cache: bool,
+    /// Where guests that are not built in are compiled
+    #[arg(long, value_enum, default_value = "isolated")]
+    compile: CompileArg,
+    /// How long compiling may take, isolated
+    #[arg(long, value_name = "TIME", default_value = "60s")]
+    compile_timeout: TimeSpan,
+    /// How much memory compiling may take, isolated
+    #[arg(long, value_name = "SIZE", default_value = "2048MiB")]
+    compile_memory: ByteSize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum CompileArg {
+    /// In a process of its own, which is killed at its limits
+    Isolated,
+    /// In this process: for guests that you trust
+    Inline,
 }
 
 impl CacheArgs {
+    /// Where to compile, and within what.
+    pub(crate) fn compile(&self) -> Compile {
+        match self.compile {
+            CompileArg::Inline => Compile::Inline,
+            CompileArg::Isolated => Compile::Isolated(CompileLimits {
+                timeout: self.compile_timeout.duration(),
+                memory: self.compile_memory,
+            }),
+        }
+    }
+
     pub(crate) fn cache(&self) -> Cache {
         match (&self.cache_dir, self.no_cache) {
             (_, true) => Cache::off(),

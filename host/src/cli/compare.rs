@@ -1,7 +1,7 @@
 //! `cofferdam compare`
 
 use std::io::{IsTerminal, stderr};
-use std::path::Path;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use cofferdam::experiment::{
@@ -17,7 +17,7 @@ use super::common::{
     CacheArgs, ColourArgs, InstanceArg, LimitArgs, STDIN_TWICE, complain, print, width,
 };
 use super::exports::{ExportArgs, TrustArg};
-use super::input::InputArgs;
+use super::input::{InputArgs, STDIN};
 use super::signals::signals;
 
 /// Do the same work in both isolations, side by side, and say what each costs and saves
@@ -103,11 +103,7 @@ pub(crate) fn compare(args: &Args) -> Result<Exit, Failure> {
         return Err(Failure::usage(STDIN_TWICE));
     }
     let inputs = inputs(&args.given, &guest, limits.input)?;
-    let read: &[&Path] = match &args.guest {
-        GuestSource::File(path) => &[path],
-        _ => &[],
-    };
-    let exports = args.exports.open(read)?;
+    let exports = args.exports.open(&read(args)?)?;
     // Compiled here, for each isolation: a module that does not compile is told as such, and no trial
     // has to do it again.
     let mut trouble = None;
@@ -166,6 +162,17 @@ pub(crate) fn compare(args: &Args) -> Result<Exit, Failure> {
     } else {
         Exit::JobFailed
     })
+}
+
+/// Every file that this comparison reads, but for the baseline, which its own options know.
+fn read(args: &Args) -> Result<Vec<PathBuf>, Failure> {
+    let mut read = args.given.paths()?;
+    match &args.guest {
+        GuestSource::File(path) => read.push(path.clone()),
+        GuestSource::Stdin => read.push(PathBuf::from(STDIN)),
+        GuestSource::Embedded(_) => {}
+    }
+    Ok(read)
 }
 
 fn selection(args: &Args) -> Result<Selection, Failure> {

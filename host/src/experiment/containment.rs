@@ -19,6 +19,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde::{Deserialize, Serialize};
 
 use super::identity::CALLER;
+use super::left_out::nothing;
 use super::trial::{Bench, Said, built_in, own_guest, say, staffed};
 use super::{Arm, Fault, Part, PartWork};
 use crate::guest::Guest;
@@ -40,6 +41,7 @@ pub(super) static CONTAINMENT: Part = Part {
     core: 1,
     most: [1, 3, 10],
     rows: |_| Vec::new(),
+    left_out: nothing,
     work: PartWork::Faults,
 };
 

@@ -14,8 +14,14 @@ pub struct Effort {
     pub trip: f64,
     /// How much time there is.
     pub budget: Budget,
+    /// The same in seconds, for all parts together.
+    pub time: f64,
     /// CPUs that loads are sized by.
     pub cpus: usize,
+    /// Bytes of linear memory that an instance has after a job; 0 where none ended well.
+    pub linear_memory: u64,
+    /// Bytes of memory that this machine could give when the measuring began.
+    pub free_memory: u64,
     /// What the user wants of instances.
     pub instance: InstancePolicy,
     /// Whether the guest does its jobs at all. What needs no job of it goes on without.
@@ -28,7 +34,10 @@ impl Default for Effort {
             job: 0.001,
             trip: 0.001,
             budget: Budget::Default,
+            time: 54.0,
             cpus: 2,
+            linear_memory: 0,
+            free_memory: 4 << 30,
             instance: InstancePolicy::Fresh,
             works: true,
         }

@@ -147,6 +147,10 @@ impl<'a> Runner<'a> {
         Entry {
             weight: log.part.weight,
             core: log.part.core,
+            aim: match log.part.rows(effort).len() {
+                0 => 0,
+                _ => schedule::LEAST,
+            },
             guess: GUESS * effort.job,
             most: self.plan.budget.pick(log.part.most),
             rounds: log.rounds.len(),
@@ -395,6 +399,7 @@ impl<'a> Runner<'a> {
         let job = calibration.job.unwrap_or(usual);
         collected.effort = Effort {
             works: calibration.job.is_some(),
+            linear_memory: calibration.linear_memory.unwrap_or(0),
             ..self.plan.effort(job, calibration.trip.unwrap_or(job))
         };
         if calibration.job.is_some() {

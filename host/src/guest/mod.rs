@@ -27,6 +27,7 @@ pub struct Guest {
     wasm: Arc<[u8]>,
     sha256: [u8; 32],
     sample: Option<&'static [u8]>,
+    built_in: bool,
     footprint: Footprint,
 }
 
@@ -41,7 +42,12 @@ impl Guest {
             name: name.clone(),
             error,
         })?;
-        Ok(Self { sample, ..guest })
+        let built_in = matches!(source, GuestSource::Embedded(_));
+        Ok(Self {
+            sample,
+            built_in,
+            ..guest
+        })
     }
 
     /// Takes wasm in its binary or its text form.
@@ -57,6 +63,7 @@ impl Guest {
             sha256: Sha256::digest(&wasm).into(),
             wasm: wasm.into(),
             sample: None,
+            built_in: false,
             footprint: Footprint::of(&anatomy),
         })
     }
@@ -85,6 +92,11 @@ impl Guest {
     #[must_use]
     pub fn sha256(&self) -> String {
         crate::units::hex(&self.sha256)
+    }
+
+    /// Whether it came with this program.
+    pub(crate) fn is_built_in(&self) -> bool {
+        self.built_in
     }
 
     /// What an instance of it takes.

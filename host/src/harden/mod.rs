@@ -66,7 +66,7 @@ pub(crate) fn confine(setup: &Setup, enforcement: &mut Enforcement) {
     if setup.hardening == Hardening::Off {
         return;
     }
-    if setup.role == Role::Worker && enforcement.holds(Layer::Resources) {
+    if setup.role != Role::ForkServer && enforcement.holds(Layer::Resources) {
         let none = resources::no_more_descriptors();
         enforcement.note(Layer::Resources, Held::from(&none));
     }

@@ -102,6 +102,13 @@ const BIRTH: &[i64] = &[
     libc::SYS_dup3,
 ];
 
+/// What threads do that have begun and are not yet at their work: those of the compiler.
+const THREAD: &[i64] = &[
+    libc::SYS_sched_getaffinity,
+    libc::SYS_set_robust_list,
+    libc::SYS_rseq,
+];
+
 fn allowing(role: Role) -> io::Result<BpfProgram> {
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> =
         HARMLESS.iter().map(|&call| (call, Vec::new())).collect();
@@ -118,6 +125,10 @@ fn allowing(role: Role) -> io::Result<BpfProgram> {
     let this = u64::from(std::process::id());
     match role {
         Role::Worker => {
+            rules.insert(libc::SYS_tgkill, vec![when(&[equal(0, this)])?]);
+        }
+        Role::Compiler => {
+            rules.extend(THREAD.iter().map(|&call| (call, Vec::new())));
             rules.insert(libc::SYS_tgkill, vec![when(&[equal(0, this)])?]);
         }
         Role::ForkServer => {

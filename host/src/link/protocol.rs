@@ -45,6 +45,8 @@ pub(crate) enum Role {
     Worker,
     /// One that is forked into workers, and runs no job itself.
     ForkServer,
+    /// One that compiles one guest, and runs none.
+    Compiler,
 }
 
 /// When a worker process came to be: readings of the system's monotonic clock. As true as the worker

@@ -17,13 +17,16 @@ use super::supervisor::{Place, Supervisor};
 use crate::guest::Guest;
 use crate::harden::Legibility;
 use crate::job::{LONGEST, Limits};
-use crate::options::{Hardening, Isolation, LinkKind, StartMethod, WaitPolicy};
+use crate::options::{
+    Compile, CompileLimits, Hardening, Isolation, LinkKind, StartMethod, WaitPolicy,
+};
 use crate::region::Region;
 use crate::runtime::{
-    Artifact, Cache, Demand, Drill, InstancePolicy, Metering, Provenance, RuntimeError, Settings,
+    Artifact, Cache, Demand, Drill, InstancePolicy, Metering, Origin, Provenance, RuntimeError,
+    Settings,
 };
 use crate::wait::Patience;
-use crate::worker::{self, Maker, Recipe, Wishes};
+use crate::worker::{self, Compiler, Maker, Recipe, Start, Wishes};
 
 /// Why a pool could not be built.
 #[derive(Debug, thiserror::Error)]
@@ -65,7 +68,7 @@ pub enum BuildError {
 pub struct PoolBuilder {
     guest: Guest,
     isolation: Isolation,
-    start: StartMethod,
+    start: Start,
     link: LinkKind,
     spares: usize,
     instance: InstancePolicy,
@@ -84,6 +87,7 @@ pub struct PoolBuilder {
     region: Option<Region>,
     hardening: Hardening,
     legibility: Legibility,
+    compile: Option<Compile>,
 }
 
 /// Past this many workers a typing error is likelier than a wish.
@@ -94,7 +98,7 @@ impl PoolBuilder {
         Self {
             guest,
             isolation: Isolation::default(),
-            start: StartMethod::default(),
+            start: Start::Usual,
             link: LinkKind::default(),
             spares: 1,
             instance: InstancePolicy::default(),
@@ -113,6 +117,7 @@ impl PoolBuilder {
             region: None,
             hardening: Hardening::default(),
             legibility: Legibility::Closed,
+            compile: None,
         }
     }
 
@@ -138,9 +143,11 @@ impl PoolBuilder {
         self
     }
 
-    /// How process workers come to be.
+    /// How process workers come to be, and in no other way: where that cannot be, none starts. Default:
+    /// [`StartMethod::Fork`], or where that turns out to be impossible [`StartMethod::Exec`], with an
+    /// [`Incident::FellBack`]; see [`Pool::start_method`].
     pub fn start(mut self, start: StartMethod) -> Self {
-        self.start = start;
+        self.start = Start::Only(start);
         self
     }
 
@@ -243,6 +250,17 @@ impl PoolBuilder {
         self
     }
 
+    /// Where the guest is compiled. Default: in a process of its own where workers are processes; inline where
+    /// they are threads, since a program that has only threads need not call
+    /// [`serve_if_worker`](crate::serve_if_worker). Guests that are built in are compiled inline.
+    ///
+    /// Isolated, and with workers in threads, a guest is compiled twice: apart, to see that it can be done
+    /// within the limits, and then inline. Code that another process made is never mapped in this one.
+    pub fn compile(mut self, compile: Compile) -> Self {
+        self.compile = Some(compile);
+        self
+    }
+
     /// Is told of deaths and failed starts, from the thread where they are noticed.
     pub fn on_incident(mut self, listener: impl Fn(&Incident<'_>) + Send + Sync + 'static) -> Self {
         self.listener = Some(Arc::new(listener));
@@ -276,7 +294,34 @@ impl PoolBuilder {
         };
         let demand = Demand::of(&self.guest, self.isolation, self.workers);
         let settings = Settings::new(&self.limits, metering, demand);
-        let artifact = Artifact::prepare(&self.guest, settings, &self.cache).map_err(refused)?;
+        let worker_program = self
+            .worker_program
+            .clone()
+            .unwrap_or_else(Wishes::own_program);
+        let compile = self.compile.unwrap_or_else(|| usual(self.isolation));
+        let apart = |limits| {
+            let compiler = Compiler {
+                program: &worker_program,
+                limits,
+                hardening: self.hardening,
+            };
+            compiler.compile(&self.guest, settings)
+        };
+        let artifact = match compile {
+            // What is built in came with this program.
+            Compile::Isolated(limits) if !self.guest.is_built_in() => {
+                let apart = || apart(limits);
+                let origin = match self.isolation {
+                    Isolation::Thread => Origin::Vetted(&apart),
+                    Isolation::Process => Origin::Apart(&apart),
+                };
+                Artifact::prepare(&self.guest, settings, &self.cache, origin)
+            }
+            Compile::Inline | Compile::Isolated(_) => {
+                Artifact::prepare(&self.guest, settings, &self.cache, Origin::Own)
+            }
+        }
+        .map_err(refused)?;
         let prepared = artifact.took();
         let artifact_bytes = artifact.bytes();
         let (cached, cache_trouble) = match artifact.provenance() {
@@ -298,10 +343,7 @@ impl PoolBuilder {
             region: self.region.clone(),
             hardening: self.hardening,
             legibility: self.legibility,
-            worker_program: self
-                .worker_program
-                .clone()
-                .unwrap_or_else(Wishes::own_program),
+            worker_program: worker_program.clone(),
         };
         let recipe = Recipe::new(artifact, wishes).map_err(refused)?;
         Ok(Prepared {
@@ -384,6 +426,14 @@ impl PoolBuilder {
             cached: false,
             cache_trouble: None,
         })
+    }
+}
+
+/// Where a guest is compiled unless somebody says so: where its workers will be.
+fn usual(isolation: Isolation) -> Compile {
+    match isolation {
+        Isolation::Thread => Compile::Inline,
+        Isolation::Process => Compile::Isolated(CompileLimits::default()),
     }
 }
 

@@ -18,6 +18,7 @@ use super::supervisor::Event;
 use super::ticket::Lost;
 use crate::harden::Enforcement;
 use crate::job::{Death, Limits, Reply};
+use crate::options::StartMethod;
 use crate::wait::Patience;
 use crate::worker::Maker;
 
@@ -44,6 +45,13 @@ pub enum Incident<'a> {
         death: &'a Death,
         /// Until the next try.
         pause: Duration,
+    },
+    /// Workers cannot be started in the usual way, and are from now on started in another one. Said once.
+    FellBack {
+        /// The other way.
+        to: StartMethod,
+        /// What the usual one came to.
+        why: &'a Death,
     },
     /// A slot was closed: its workers do not start.
     Quarantined {

@@ -7,9 +7,9 @@ use super::result::{
     ArmSummary, Comparison, ContainmentRow, Control, GuestInfo, PartInfo, Row, SCHEMA, Settings,
     Verdict,
 };
-use super::{Trust, claims, crossover, deploy, histogram, warnings};
+use super::{Trust, claims, crossover, deploy, histogram, knee, warnings};
 use crate::experiment::{
-    Arm, Collected, Fault, Injection, PartLog, Plan, RowSpec, expected, paired,
+    Arm, Collected, Fault, Injection, LeftOut, PartLog, Plan, RowSpec, expected, paired,
 };
 use crate::machine::Machine;
 use crate::options::{Isolation, LinkKind, StartMethod, WaitPolicy};
@@ -100,16 +100,21 @@ pub fn analyse(
         identities: collected.identities.clone(),
         sharing: collected.sharing.clone(),
         crossover: None,
+        knees: Vec::new(),
         claims: Vec::new(),
+        left_out: left_out(collected),
         warnings: Vec::new(),
         failures: collected.failures.clone(),
         advice: super::Advice {
             trust: circumstances.trust,
             sentences: Vec::new(),
+            figures: Vec::new(),
+            rows: Vec::new(),
             deployment: None,
         },
     };
     comparison.crossover = crossover::crossover(&comparison);
+    comparison.knees = knee::knees(&comparison);
     comparison.warnings = warnings::warnings(&comparison);
     comparison.claims = claims::claims(&comparison);
     comparison.advice = deploy::advice(&comparison, circumstances.trust);
@@ -148,6 +153,12 @@ fn settings(plan: &Plan) -> Settings {
             format!("the process arm is a thread arm, slowed down by {per_cent} %")
         }),
     }
+}
+
+fn left_out(collected: &Collected) -> Vec<LeftOut> {
+    let parts = collected.parts.iter();
+    let of_part = |log: &PartLog| log.part.left_out(&collected.effort);
+    parts.flat_map(of_part).collect()
 }
 
 fn part(log: &PartLog) -> PartInfo {

@@ -20,6 +20,7 @@ pub fn markdown(comparison: &Comparison) -> String {
     claims(&mut text, comparison);
     containment(&mut text, comparison);
     crossover(&mut text, comparison);
+    knees(&mut text, comparison);
     numbers(&mut text, comparison);
     warnings(&mut text, comparison);
     let _ = writeln!(
@@ -230,6 +231,25 @@ fn crossover(text: &mut String, comparison: &Comparison) {
     head(text, &columns.map(str::to_owned));
     for point in &found.points {
         line(text, &crossover_cells(point));
+    }
+    text.push('\n');
+    if let Some(reach) = &found.reach {
+        let _ = writeln!(
+            text,
+            "A job of this guest takes {}: long enough for payloads of {}.\n",
+            span(found.job_s),
+            reach.words()
+        );
+    }
+}
+
+fn knees(text: &mut String, comparison: &Comparison) {
+    if comparison.knees.is_empty() {
+        return;
+    }
+    text.push_str("## Where one address space stops scaling\n\n");
+    for knee in &comparison.knees {
+        let _ = writeln!(text, "- {}", plain(&knee.sentence()));
     }
     text.push('\n');
 }
@@ -484,6 +504,7 @@ So that the way to another process costs less than 5.00 % of it.
         comparison.claims.clear();
         comparison.containment.clear();
         comparison.crossover = None;
+        comparison.knees.clear();
         comparison.warnings.clear();
         comparison.failures.clear();
         let text = markdown(&comparison);

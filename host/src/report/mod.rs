@@ -19,9 +19,12 @@ mod file;
 mod gate;
 mod histogram;
 mod html;
+mod knee;
 mod markdown;
 mod output_file;
 mod price;
+mod prose;
+mod quotient;
 mod result;
 mod rounds;
 #[cfg(test)]
@@ -31,11 +34,12 @@ mod snippet;
 mod speed;
 mod terminal;
 mod warnings;
+mod ways;
 mod words;
 
 pub use analysis::{Circumstances, analyse};
 pub use claims::{Claim, ClaimVerdict};
-pub use crossover::{Crossover, CrossoverPoint};
+pub use crossover::{Crossover, CrossoverPoint, Reach};
 pub use csv::csv;
 pub use deploy::{Advice, Deployment, Trust};
 pub use difference::{
@@ -45,8 +49,10 @@ pub use difference::{
 pub use file::{ReadError, read, to_json};
 pub use gate::{Finding, Gate, GateError, Measure, NotPassed, ParseGateError, Passed, Tripped};
 pub use html::html;
+pub use knee::{Knee, Step};
 pub use markdown::markdown;
 pub use output_file::OutputFile;
+pub use prose::{Figure, Kind as FigureKind};
 pub use result::{
     ArmSummary, Comparison, ContainmentRow, Control, GuestInfo, PartInfo, Row, SCHEMA, Settings,
     Verdict, json_schema,

@@ -9,9 +9,10 @@ use serde::{Deserialize, Serialize};
 use super::claims::Claim;
 use super::crossover::Crossover;
 use super::deploy::Advice;
+use super::knee::Knee;
 use super::warnings::Warning;
 use crate::experiment::{
-    Arm, Budget, Ended, FailedTrial, Fate, Fault, Identity, Param, Sharing, Unit,
+    Arm, Budget, Ended, FailedTrial, Fate, Fault, Identity, LeftOut, Param, Sharing, Unit,
 };
 use crate::machine::Machine;
 use crate::options::{Isolation, LinkKind, StartMethod, WaitPolicy};
@@ -65,8 +66,16 @@ pub struct Comparison {
     pub sharing: Vec<Sharing>,
     /// How long a call must be before the second wall costs next to nothing.
     pub crossover: Option<Crossover>,
+    /// Where one address space stops scaling, for each guest of `scaling`. Empty in results that are older
+    /// than this.
+    #[serde(default)]
+    pub knees: Vec<Knee>,
     /// What is commonly said about threads and processes, judged.
     pub claims: Vec<Claim>,
+    /// What would have been measured with more time or memory, and why it was not. Empty in results that
+    /// are older than this.
+    #[serde(default)]
+    pub left_out: Vec<LeftOut>,
     /// What makes these numbers less sure than they look.
     pub warnings: Vec<Warning>,
     /// Trials that gave no samples.

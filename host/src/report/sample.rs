@@ -10,6 +10,7 @@ use super::analysis::row;
 use super::claims::{Claim, ClaimVerdict};
 use super::crossover::crossover;
 use super::deploy::{Advice, Deployment, Trust};
+use super::knee::knees;
 use super::result::{
     Comparison, ContainmentRow, Control, GuestInfo, PartInfo, Row, SCHEMA, Settings,
 };
@@ -62,6 +63,8 @@ pub(crate) fn sample() -> Comparison {
         identities: identities(),
         sharing: sharing(),
         crossover: None,
+        knees: Vec::new(),
+        left_out: Vec::new(),
         claims: claims(),
         warnings: warnings(),
         failures: vec![FailedTrial {
@@ -76,6 +79,7 @@ pub(crate) fn sample() -> Comparison {
         series: lab.series,
     };
     comparison.crossover = crossover(&comparison);
+    comparison.knees = knees(&comparison);
     comparison
 }
 
@@ -683,6 +687,7 @@ fn claims() -> Vec<Claim> {
         claim: claim.to_owned(),
         verdict,
         evidence: evidence.to_owned(),
+        figures: Vec::new(),
         rows: rows.iter().map(|&row| row.to_owned()).collect(),
     };
     vec![
@@ -790,6 +795,8 @@ fn advice() -> Advice {
             "Deploy this guest in processes: with a job of 12.1 ms, the way to another process costs less than 5 % up to 64 KiB of payload.".to_owned(),
             "A thread saves 2.06 MB of memory for each worker, and loses the host to an abort, a segfault or a kill.".to_owned(),
         ],
+        figures: Vec::new(),
+        rows: Vec::new(),
         deployment: Some(Deployment {
             isolation: Isolation::Process,
             start: Some(StartMethod::Exec),

@@ -25,6 +25,7 @@ pub fn render(comparison: &Comparison, width: u16, colour: Colour) -> String {
     rows::rows(&mut page, comparison);
     faults::faults(&mut page, comparison);
     findings::crossover(&mut page, comparison);
+    findings::knees(&mut page, comparison);
     findings::claims(&mut page, comparison);
     findings::warnings(&mut page, comparison);
     findings::failures(&mut page, comparison);

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::result::{Comparison, Row, Verdict};
 use super::rounds::values;
-use crate::experiment::Arm;
+use crate::experiment::{Arm, Reason};
 use crate::stats::{drift, outliers, quantile};
 use crate::units::three_digits;
 
@@ -66,6 +66,11 @@ pub enum Warning {
         /// How many rows.
         rows: usize,
     },
+    /// What was planned for such a comparison was not measured, for want of time or memory.
+    LeftOut {
+        /// What, and why, in words.
+        what: Vec<String>,
+    },
 }
 
 impl fmt::Display for Warning {
@@ -121,6 +126,7 @@ impl fmt::Display for Warning {
             ),
             Self::FewRounds { rows: 1 } => f.write_str("1 row has too few rounds for a verdict"),
             Self::FewRounds { rows } => write!(f, "{rows} rows have too few rounds for a verdict"),
+            Self::LeftOut { what } => write!(f, "not measured: {}", what.join("; ")),
         }
     }
 }
@@ -154,7 +160,9 @@ impl Warning {
             Self::NotReproducible { .. } => {
                 "if its instances are reused, that is what a kept state does; else look for what it keeps outside"
             }
-            Self::FewRounds { .. } => "give more time with --time-budget or --rigorous",
+            Self::FewRounds { .. } | Self::LeftOut { .. } => {
+                "give more time with --time-budget or --rigorous"
+            }
         }
     }
 }
@@ -185,6 +193,7 @@ pub(super) fn warnings(comparison: &Comparison) -> Vec<Warning> {
         pressure(comparison),
         not_reproducible(comparison),
         few_rounds(comparison),
+        left_out(comparison),
     ]
     .into_iter()
     .flatten()
@@ -299,11 +308,26 @@ fn few_rounds(comparison: &Comparison) -> Option<Warning> {
     (rows > 0).then_some(Warning::FewRounds { rows })
 }
 
+/// What more time or a larger machine would have shown. What only another budget has is no warning: it
+/// stands in the result.
+fn left_out(comparison: &Comparison) -> Option<Warning> {
+    let left_out = comparison.left_out.iter();
+    let what: Vec<String> = left_out
+        .filter(|one| match one.why {
+            Reason::Budget { .. } => false,
+            Reason::Time { .. } | Reason::Memory { .. } => true,
+        })
+        .map(ToString::to_string)
+        .collect();
+    (!what.is_empty()).then_some(Warning::LeftOut { what })
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::result::Control;
     use super::super::sample::sample;
     use super::*;
+    use crate::experiment::{Budget, LeftOut};
     use crate::stats::{Interval, Margin};
 
     /// The sample without what could be warned of: a quiet machine.
@@ -322,6 +346,32 @@ mod tests {
         let rounds = values.iter().map(|&value| vec![value]).collect();
         let arms = comparison.series.get_mut("start.first_echo").unwrap();
         arms.insert(Arm::Thread, rounds);
+    }
+
+    #[test]
+    fn what_was_left_out_for_want_of_time_is_told_and_what_the_budget_never_has_is_not() {
+        let of = |why| LeftOut {
+            experiment: "memory".to_owned(),
+            part: "idle".to_owned(),
+            what: "32 idle workers".to_owned(),
+            why,
+        };
+        let mut comparison = quiet();
+        comparison.left_out = vec![of(Reason::Budget {
+            from: Budget::Rigorous,
+        })];
+        assert_eq!(warnings(&comparison), []);
+        comparison.left_out.push(of(Reason::Time {
+            needs_s: 10.0,
+            has_s: 5.4,
+        }));
+        let [warning] = &warnings(&comparison)[..] else {
+            panic!("{:?}", warnings(&comparison))
+        };
+        assert_eq!(
+            warning.to_string(),
+            "not measured: memory: 32 idle workers (would take 10.0 s of the 5.40 s that it may have)"
+        );
     }
 
     #[test]

@@ -4,8 +4,11 @@
 //! and cannot change after it; a file on disk could be swapped between check and use.
 
 use std::fs::File;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{Seek, Write};
 use std::time::{Duration, Instant};
+
+use wasmtime::Engine;
 
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 
@@ -37,6 +40,73 @@ pub(crate) enum Provenance {
     },
 }
 
+/// Compiles a guest in another process.
+pub(crate) type Apart<'a> = &'a dyn Fn() -> Result<Vec<u8>, RuntimeError>;
+
+/// Who compiles a guest, and so who may map what comes out.
+///
+/// Compiled code is native code: a compiler that was taken over by the module that it compiled could make it
+/// say anything. So what a process made that is trusted less than this one is never mapped here, and does not
+/// come here by way of the cache, either: it has a key of its own.
+#[derive(Clone, Copy)]
+pub(crate) enum Origin<'a> {
+    /// This process. Everybody may map it.
+    Own,
+    /// Another process. Only worker processes map it, which are trusted no more than that one.
+    Apart(Apart<'a>),
+    /// This process, after another one has shown that it can be done within the limits.
+    Vetted(Apart<'a>),
+}
+
+impl Origin<'_> {
+    /// Under what it is kept.
+    fn key(self, fingerprint: &str) -> String {
+        match self {
+            Self::Own | Self::Vetted(_) => fingerprint.to_owned(),
+            Self::Apart(_) => apart_key(fingerprint),
+        }
+    }
+}
+
+/// A key as long as a fingerprint, and never the same.
+fn apart_key(fingerprint: &str) -> String {
+    let mut hasher = DefaultHasher::new();
+    ("compiled apart", fingerprint).hash(&mut hasher);
+    format!("{:016x}", hasher.finish())
+}
+
+/// Compiles a module in this process.
+///
+/// # Errors
+/// [`RuntimeError::Invalid`] if it does not compile; [`RuntimeError::Fingerprint`] if this is another build
+/// than the one that wants it.
+pub(crate) fn compile(
+    wasm: &[u8],
+    settings: Settings,
+    theirs: &str,
+    set_up: impl FnOnce(),
+) -> Result<Vec<u8>, RuntimeError> {
+    let engine = settings.compiler()?;
+    let ours = fingerprint(&engine);
+    if ours != theirs {
+        let theirs = theirs.to_owned();
+        return Err(RuntimeError::Fingerprint { ours, theirs });
+    }
+    // The compiler's threads are there after this.
+    compiled(&engine, SMALLEST)?;
+    set_up();
+    compiled(&engine, wasm)
+}
+
+/// A module of nothing.
+const SMALLEST: &[u8] = b"\0asm\x01\0\0\0";
+
+fn compiled(engine: &Engine, wasm: &[u8]) -> Result<Vec<u8>, RuntimeError> {
+    engine
+        .precompile_module(wasm)
+        .map_err(|error| RuntimeError::Invalid(chain(&error)))
+}
+
 impl Artifact {
     /// Compiles a guest, or takes it from the cache.
     ///
@@ -44,23 +114,30 @@ impl Artifact {
     /// tells what was wrong.
     ///
     /// # Errors
-    /// [`RuntimeError::Invalid`] if the module does not compile.
+    /// [`RuntimeError::Invalid`] if the module does not compile, or what compiling it apart ended with.
     pub(crate) fn prepare(
         guest: &Guest,
         settings: Settings,
         cache: &Cache,
+        origin: Origin<'_>,
     ) -> Result<Self, RuntimeError> {
         let start = Instant::now();
         let engine = settings.compiler()?;
         let fingerprint = fingerprint(&engine);
-        let found = cache.get(guest, &fingerprint);
+        let key = origin.key(&fingerprint);
+        let found = cache.get(guest, &key);
         let (code, provenance) = match found {
             Ok(Some(code)) => (code, Provenance::Cached),
             Ok(None) | Err(_) => {
-                let code = engine
-                    .precompile_module(guest.wasm())
-                    .map_err(|error| RuntimeError::Invalid(chain(&error)))?;
-                let kept = cache.put(guest, &fingerprint, &code);
+                let code = match origin {
+                    Origin::Own => compiled(&engine, guest.wasm())?,
+                    Origin::Apart(apart) => apart()?,
+                    Origin::Vetted(apart) => {
+                        drop(apart()?);
+                        compiled(&engine, guest.wasm())?
+                    }
+                };
+                let kept = cache.put(guest, &key, &code);
                 (
                     code,
                     Provenance::Compiled {
@@ -127,7 +204,7 @@ impl Artifact {
 }
 
 /// Bytes in memory that nobody can change any more, behind a descriptor.
-fn sealed(code: &[u8]) -> Result<File, RuntimeError> {
+pub(crate) fn sealed(code: &[u8]) -> Result<File, RuntimeError> {
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
     let mut file =
         File::from(memfd_create("cofferdam-artifact", flags).map_err(std::io::Error::from)?);
@@ -160,7 +237,7 @@ mod tests {
         let guest = Guest::from_bytes("broken", text.as_bytes()).unwrap();
         let demand = Demand::of(&guest, Isolation::Process, 1);
         let settings = Settings::new(&Limits::default(), Metering::Unmetered, demand);
-        let error = Artifact::prepare(&guest, settings, &Cache::off()).unwrap_err();
+        let error = Artifact::prepare(&guest, settings, &Cache::off(), Origin::Own).unwrap_err();
         assert!(matches!(error, RuntimeError::Invalid(_)), "{error}");
     }
 }

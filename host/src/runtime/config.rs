@@ -98,6 +98,11 @@ pub(super) fn fingerprint(engine: &Engine) -> String {
     format!("{:016x}", hasher.finish())
 }
 
+/// What an engine of these settings calls itself.
+pub(crate) fn fingerprint_of(settings: Settings) -> Result<String, RuntimeError> {
+    Ok(fingerprint(&settings.compiler()?))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

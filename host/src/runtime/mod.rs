@@ -20,16 +20,18 @@ mod state;
 mod traps;
 
 pub(crate) use allocation::Demand;
-pub(crate) use artifact::{Artifact, Provenance};
+pub(crate) use artifact::{Artifact, Origin, Provenance, compile, sealed};
 pub use cache::Cache;
 pub use call::InstancePolicy;
 pub(crate) use call::{NoRoom, Session};
 pub use config::Metering;
-pub(crate) use config::Settings;
-pub(crate) use drill::Drill;
+pub(crate) use config::{Settings, fingerprint_of};
+pub(crate) use drill::{Drill, Weight};
 pub(crate) use interrupt::Interrupt;
 pub(crate) use program::Program;
 pub(crate) use state::mix;
+
+use crate::units::{ByteSize, TimeSpan};
 
 /// The version of wasmtime in this build.
 pub(crate) const ENGINE_VERSION: &str = env!("COFFERDAM_WASMTIME");
@@ -41,6 +43,25 @@ pub enum RuntimeError {
     /// The compiler refuses the module.
     #[error("it is not a valid module: {0}")]
     Invalid(String),
+    /// Compiling it took longer than it may.
+    #[error(
+        "compiling it took longer than {limit}: give it more (--compile-timeout), or compile it inline if you trust it (--compile inline)"
+    )]
+    CompileTimeout {
+        /// What it may take.
+        limit: TimeSpan,
+    },
+    /// Compiling it took more memory than it may.
+    #[error(
+        "compiling it took more memory than {limit}: give it more (--compile-memory), or compile it inline if you trust it (--compile inline)"
+    )]
+    CompileMemory {
+        /// What it may take.
+        limit: ByteSize,
+    },
+    /// The process that compiled it ended without a result.
+    #[error("the compiler did not survive it: {0}")]
+    CompilerDied(String),
     /// This machine or these settings do not suit the engine.
     #[error("the engine cannot be set up: {0}")]
     Engine(String),

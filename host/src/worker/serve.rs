@@ -16,6 +16,7 @@ use std::time::Duration;
 use cofferdam_guest::abi::Level;
 use crossbeam_channel::Receiver;
 
+use super::serve_compiler::serve_compiler;
 use super::serve_forks::{Heirloom, serve_forks};
 use super::thread::ThreadWorker;
 use super::{HOST_STACK, Worker, panic_message};
@@ -96,13 +97,17 @@ fn serve(began: Duration, host: u32, strays: &io::Result<()>) -> Result<(), Link
     let image = File::from(next()?);
     let mut pipe = Pipe::new(stream, MAX_SETUP);
     let setup = Setup::decode(pipe.receive()?)?;
+    if setup.role == Role::Compiler {
+        let threads = child::threads()?;
+        return serve_compiler(image, pipe, &setup, began, strays, threads);
+    }
     let memory = match setup.region {
         Some(extent) => Some((next()?, extent)),
         None => None,
     };
     let mut way = match setup.role {
         Role::Worker => Way::Jobs(End::of(&setup).link(Some(pipe), received.collect())?),
-        Role::ForkServer => Way::Forks(pipe, End::of(&setup), Estate::open().ok()),
+        Role::ForkServer | Role::Compiler => Way::Forks(pipe, End::of(&setup), Estate::open().ok()),
     };
     let threads = child::threads()?;
     // What another thread has locked stays locked in whatever is forked.

@@ -3,6 +3,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,10 +30,10 @@ pub(super) const REAP_PATIENCE: Duration = Duration::from_secs(5);
 const KILLED: i32 = 9;
 
 /// Spawns the worker program, and gives the host's end of the socket that is its stdin.
-pub(super) fn program(recipe: &Recipe, role: Role) -> Result<(Arc<Child>, UnixStream), Death> {
+pub(super) fn program(program: &Path, role: Role) -> Result<(Arc<Child>, UnixStream), Death> {
     let failed = |error: std::io::Error| Death::SpawnFailed(error.to_string());
     let (ours, theirs) = UnixStream::pair().map_err(failed)?;
-    let mut command = Command::new(&recipe.worker_program);
+    let mut command = Command::new(program);
     command
         .env_clear()
         .env(serve::MARK, std::process::id().to_string())
@@ -41,9 +42,8 @@ pub(super) fn program(recipe: &Recipe, role: Role) -> Result<(Arc<Child>, UnixSt
         // A group of its own, so that Ctrl-C in the terminal reaches the host alone, which then
         // decides. Without `pre_exec` the standard library uses `posix_spawn`.
         .process_group(0);
-    let child = nursery::spawn(command, role).map_err(|error| {
-        Death::SpawnFailed(format!("{}: {error}", recipe.worker_program.display()))
-    })?;
+    let child = nursery::spawn(command, role)
+        .map_err(|error| Death::SpawnFailed(format!("{}: {error}", program.display())))?;
     Ok((child, ours))
 }
 
@@ -69,7 +69,7 @@ pub(super) fn tell(
         drill: recipe.drill,
         region: region.map(Region::extent),
         link: recipe.link,
-        wait: match (recipe.start, recipe.wait) {
+        wait: match (recipe.start.method(), recipe.wait) {
             // Workers in a stock would keep as many CPUs busy, with nothing to do.
             (StartMethod::Spare, WaitPolicy::Spin) => WaitPolicy::Auto,
             (_, wait) => wait,

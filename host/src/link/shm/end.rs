@@ -98,6 +98,38 @@ impl Watch {
     }
 }
 
+/// After so many looks at a word whoever waits for a time looks at the clock, which costs as much.
+const CLOCK_EVERY: u32 = 16;
+
+/// When every wait ends, as long as it is set.
+#[derive(Clone, Copy, Debug)]
+struct Deadline {
+    at: Instant,
+    manner: Manner,
+}
+
+/// How one waits until then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Manner {
+    /// Parked at once: nothing is expected soon.
+    Parked,
+    /// As always.
+    Usual,
+}
+
+impl Deadline {
+    fn within(patience: Duration, manner: Manner) -> Self {
+        Self {
+            at: Instant::now() + patience,
+            manner,
+        }
+    }
+
+    fn left(self) -> Duration {
+        self.at.saturating_duration_since(Instant::now())
+    }
+}
+
 /// One end of the link.
 #[derive(Debug)]
 pub(crate) struct End {
@@ -110,8 +142,7 @@ pub(crate) struct End {
     arena: Arc<Arena>,
     patience: Patience,
     watch: Watch,
-    /// As long as it is set, every wait ends then, and none spins.
-    deadline: Option<Instant>,
+    deadline: Option<Deadline>,
 }
 
 impl End {
@@ -153,17 +184,21 @@ impl End {
                 is_over.then(last_look)
             })
         };
-        let found = match self.deadline {
-            Some(_) => glance(),
+        let late = || {
+            let deadline = self.deadline?;
+            let is_late = looks.get().is_multiple_of(CLOCK_EVERY) && deadline.left().is_zero();
+            is_late.then_some(Err(LinkError::TimedOut))
+        };
+        let found = match self.deadline.map(|deadline| deadline.manner) {
+            Some(Manner::Parked) => glance(),
+            Some(Manner::Usual) => self.patience.look(|| glance().or_else(late)),
             None => self.patience.look(glance),
         };
         if let Some(found) = found {
             return found;
         }
         loop {
-            let left = self
-                .deadline
-                .map(|at| at.saturating_duration_since(Instant::now()));
+            let left = self.deadline.map(Deadline::left);
             if left.is_some_and(|left| left.is_zero()) {
                 return Err(LinkError::TimedOut);
             }
@@ -284,7 +319,12 @@ impl Link for End {
     }
 
     fn set_patience(&mut self, patience: Option<Duration>) -> Result<(), LinkError> {
-        self.deadline = patience.map(|patience| Instant::now() + patience);
+        self.deadline = patience.map(|patience| Deadline::within(patience, Manner::Parked));
+        Ok(())
+    }
+
+    fn set_limit(&mut self, limit: Option<Duration>) -> Result<(), LinkError> {
+        self.deadline = limit.map(|limit| Deadline::within(limit, Manner::Usual));
         Ok(())
     }
 

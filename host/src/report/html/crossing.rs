@@ -1,6 +1,6 @@
 //! From which length of a call on does the second wall cost next to nothing?
 
-use super::element::{Source, table};
+use super::element::{Source, escape, table};
 use super::plot::{Anchor, Axis, Ink, Key, Mark, Plot, Scale, Weight, byte_label};
 use crate::experiment::Unit;
 use crate::report::crossover::{Crossover, CrossoverPoint};
@@ -184,8 +184,13 @@ fn caption(crossover: &Crossover) -> String {
     ]
     .map(str::to_owned);
     let rows: Vec<String> = crossover.points.iter().map(table_row).collect();
+    let reach = crossover.reach.as_ref().map(|reach| {
+        let words = escape(&reach.words());
+        format!(" Interpolated between the payloads that were measured, that is {words}.")
+    });
     format!(
-        "Bands, from left to right as in the legend: intervals. A job of this guest, {job} in a thread, {verdict}.{}",
+        "Bands, from left to right as in the legend: intervals. A job of this guest, {job} in a thread, {verdict}.{}{}",
+        reach.unwrap_or_default(),
         table("figures", "How long a call must be", &head, &rows)
     )
 }
