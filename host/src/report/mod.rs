@@ -16,6 +16,8 @@ mod difference;
 mod evidence;
 mod facts;
 mod file;
+#[cfg(test)]
+mod fuzz;
 mod gate;
 mod histogram;
 mod html;

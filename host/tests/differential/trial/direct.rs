@@ -319,9 +319,11 @@ fn define_regions(linker: &mut Linker<State>) -> Result<()> {
         .func_wrap(of, "region_load", |mut guest: Guest<'_>, _: i64| {
             none::<i64>(&mut guest)
         })?
-        .func_wrap(of, "region_store", |mut guest: Guest<'_>, _: i64, _: i64| {
-            none::<()>(&mut guest)
-        })?
+        .func_wrap(
+            of,
+            "region_store",
+            |mut guest: Guest<'_>, _: i64, _: i64| none::<()>(&mut guest),
+        )?
         .func_wrap(of, "region_add", |mut guest: Guest<'_>, _: i64, _: i64| {
             none::<i64>(&mut guest)
         })?

@@ -17,8 +17,14 @@ pub(crate) struct Ending {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Output,
-    Refused { code: i32, reason: String },
-    Trapped { kind: TrapKind, reason: String },
+    Refused {
+        code: i32,
+        reason: String,
+    },
+    Trapped {
+        kind: TrapKind,
+        reason: String,
+    },
     OutOfFuel,
     MemoryLimit,
     OutputLimit,

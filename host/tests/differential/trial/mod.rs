@@ -21,8 +21,8 @@ use cofferdam::{
 use direct::{Direct, Run};
 use ending::{Ending, Kind};
 
-/// Units of work for a job, of which none runs for long.
-pub(crate) const FUEL: u64 = 100_000;
+/// Units of work for a job. None runs for long, and one that only calls itself runs out of stack before.
+pub(crate) const FUEL: u64 = 500_000;
 
 /// Bytes of stack for guest code.
 pub(crate) const STACK: usize = 512 << 10;
@@ -40,8 +40,10 @@ pub(crate) const SEED: u64 = 0x5eed;
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Both isolations, by name.
-const ISOLATIONS: [(Isolation, &str); 2] =
-    [(Isolation::Thread, "thread"), (Isolation::Process, "process")];
+const ISOLATIONS: [(Isolation, &str); 2] = [
+    (Isolation::Thread, "thread"),
+    (Isolation::Process, "process"),
+];
 
 /// What came of many modules.
 #[derive(Debug, Default)]
