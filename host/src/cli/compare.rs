@@ -9,12 +9,16 @@ use cofferdam::experiment::{
 };
 use cofferdam::machine::Machine;
 use cofferdam::report::{Circumstances, Comparison, analyse, render};
-use cofferdam::{Exit, Guest, GuestSource, Isolation, Pool, TimeSpan};
+use cofferdam::{
+    Cache, Compile, Enforcement, Exit, Guest, GuestSource, Isolation, Job, Pool, SubmitError,
+    TimeSpan,
+};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::Failure;
 use super::common::{
-    CacheArgs, ColourArgs, InstanceArg, LimitArgs, STDIN_TWICE, complain, print, width,
+    CacheArgs, ColourArgs, HardeningArg, InstanceArg, LimitArgs, STDIN_TWICE, complain, print,
+    width,
 };
 use super::exports::{ExportArgs, TrustArg};
 use super::input::{InputArgs, STDIN};
@@ -48,6 +52,9 @@ pub(crate) struct Args {
     /// Whether a job finds what the job before it left behind
     #[arg(long, value_enum, default_value = "fresh")]
     instance: InstanceArg,
+    /// What process workers give up before they run the guest
+    #[arg(long, value_enum, default_value = "best-effort")]
+    hardening: HardeningArg,
 
     /// Whom the guest comes from: what to deploy depends on it
     #[arg(long, value_enum)]
@@ -107,12 +114,24 @@ pub(crate) fn compare(args: &Args) -> Result<Exit, Failure> {
     // Compiled here, for each isolation: a module that does not compile is told as such, and no trial
     // has to do it again.
     let mut trouble = None;
+    let mut enforcement = None;
+    let builder = Pool::builder(guest.clone())
+        .limits(limits)
+        .hardening(args.hardening.into());
+    // First apart, where a module that is a trap for compilers is caught; then as trials take it, which are
+    // processes of their own, of the same program.
+    let vetted = builder.clone().compile(args.cache.compile());
+    vetted.cache(Cache::off()).prepare()?;
     for isolation in [Isolation::Thread, Isolation::Process] {
-        let builder = Pool::builder(guest.clone())
+        let builder = builder
+            .clone()
             .isolation(isolation)
-            .limits(limits);
+            .compile(Compile::Inline);
         let pool = builder.cache(args.cache.cache()).build()?;
         trouble = pool.cache_trouble().map(str::to_owned).or(trouble);
+        if isolation == Isolation::Process {
+            enforcement = hardened(&pool).map_err(anyhow::Error::from)?;
+        }
     }
     if let Some(trouble) = trouble {
         complain(&format!("warning: {trouble}"));
@@ -122,6 +141,7 @@ pub(crate) fn compare(args: &Args) -> Result<Exit, Failure> {
         inputs,
         limits,
         instance: args.instance.into(),
+        hardening: args.hardening.into(),
         cache: args.cache.cache(),
     };
     let plan = plan(args, subject, &selection)?;
@@ -129,6 +149,7 @@ pub(crate) fn compare(args: &Args) -> Result<Exit, Failure> {
         machine: Machine::here(),
         command: command(),
         trust: args.trust.map(Into::into),
+        enforcement,
     };
     let started = Instant::now();
     let mut told = false;
@@ -162,6 +183,19 @@ pub(crate) fn compare(args: &Args) -> Result<Exit, Failure> {
     } else {
         Exit::JobFailed
     })
+}
+
+/// What of the hardening holds in the worker that a pool starts first, once that is there.
+fn hardened(pool: &Pool) -> Result<Option<Enforcement>, SubmitError> {
+    let patience = Instant::now() + Duration::from_secs(10);
+    while pool.enforcement().is_none() && Instant::now() < patience {
+        // A pool whose workers do not start says why.
+        if pool.health().quarantined > 0 {
+            pool.call(Job::new(""))?;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    Ok(pool.enforcement())
 }
 
 /// Every file that this comparison reads, but for the baseline, which its own options know.

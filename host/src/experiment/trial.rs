@@ -20,7 +20,7 @@ use crate::exit_code::Exit;
 use crate::guest::Guest;
 use crate::harden::Legibility;
 use crate::job::{Job, Limits, Outcome, Reply};
-use crate::options::{Hardening, Isolation};
+use crate::options::Isolation;
 use crate::pool::{Completion, Pool, PoolBuilder};
 use crate::runtime::{
     Artifact, Cache, Demand, Drill, InstancePolicy, Metering, Origin, Settings, Weight,
@@ -310,6 +310,9 @@ impl Bench {
             .queue((4 * workers).max(64))
             .limits(self.limits())
             .instance(self.order.effort.instance)
+            .hardening(self.order.effort.hardening)
+            // Whoever is not root may measure only what lets him.
+            .legibility(Legibility::Open)
             .seed(Some(self.order.seed))
             .cache(self.order.cache.clone())
     }
@@ -354,8 +357,8 @@ impl Bench {
             instance,
             drill,
             region: None,
-            hardening: Hardening::default(),
-            legibility: Legibility::Closed,
+            hardening: self.order.effort.hardening,
+            legibility: Legibility::Open,
             worker_program: Wishes::own_program(),
         };
         Recipe::new(artifact, wishes).map_err(|error| error.to_string())

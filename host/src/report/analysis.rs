@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::result::{
-    ArmSummary, Comparison, ContainmentRow, Control, GuestInfo, PartInfo, Row, SCHEMA, Settings,
-    Verdict,
+    ArmSummary, Comparison, ContainmentRow, Control, GuestInfo, LayerInfo, PartInfo, Row, SCHEMA,
+    Settings, Verdict,
 };
 use super::{Trust, claims, crossover, deploy, histogram, knee, warnings};
 use crate::experiment::{
     Arm, Collected, Fault, Injection, LeftOut, PartLog, Plan, RowSpec, expected, paired,
 };
+use crate::harden::{Enforcement, Layer};
 use crate::machine::Machine;
 use crate::options::{Isolation, LinkKind, StartMethod, WaitPolicy};
 use crate::runtime::Metering;
@@ -28,6 +29,8 @@ pub struct Circumstances {
     pub command: String,
     /// Whom the guest comes from, if the user said.
     pub trust: Option<Trust>,
+    /// What of the hardening held in the first worker process, if there was one.
+    pub enforcement: Option<Enforcement>,
 }
 
 /// Makes the result of what was collected so far; `took` is the time since the beginning.
@@ -84,7 +87,7 @@ pub fn analyse(
             job_s: job_s.unwrap_or(collected.effort.job),
         },
         machine: circumstances.machine.clone(),
-        settings: settings(plan),
+        settings: settings(plan, circumstances),
         seed: plan.seed,
         parts: collected.parts.iter().map(part).collect(),
         control: control.map(|(interval, margin)| Control {
@@ -98,6 +101,7 @@ pub fn analyse(
         histograms,
         containment: containment(&collected.injections),
         identities: collected.identities.clone(),
+        reach: collected.reached.clone(),
         sharing: collected.sharing.clone(),
         crossover: None,
         knees: Vec::new(),
@@ -130,12 +134,30 @@ impl Comparison {
     }
 }
 
-fn settings(plan: &Plan) -> Settings {
+fn layers(enforcement: &Enforcement) -> Vec<LayerInfo> {
+    let info = |layer| {
+        let reason = enforcement.reason(layer);
+        LayerInfo {
+            layer,
+            standing: enforcement.standing(layer),
+            reason: (!reason.is_empty()).then_some(reason),
+        }
+    };
+    Layer::ALL.map(info).into()
+}
+
+fn settings(plan: &Plan, circumstances: &Circumstances) -> Settings {
     let limits = &plan.subject.limits;
     Settings {
         budget: plan.budget,
         time_budget_s: plan.time.as_secs_f64(),
         instance: plan.subject.instance,
+        hardening: plan.subject.hardening,
+        layers: circumstances
+            .enforcement
+            .as_ref()
+            .map(layers)
+            .unwrap_or_default(),
         start: StartMethod::default(),
         link: LinkKind::default(),
         wait: WaitPolicy::default(),
@@ -356,9 +378,17 @@ mod tests {
             inputs: Vec::new(),
             limits,
             instance: InstancePolicy::Fresh,
+            hardening: crate::options::Hardening::default(),
             cache: Cache::off(),
         };
-        let found = settings(&Plan::new(subject, Budget::Quick, 7));
+        let circumstances = Circumstances {
+            machine: Machine::here(),
+            command: String::new(),
+            trust: None,
+            enforcement: Some(Enforcement::default()),
+        };
+        let found = settings(&Plan::new(subject, Budget::Quick, 7), &circumstances);
+        assert_eq!(found.layers.len(), Layer::ALL.len());
         assert_eq!(
             (found.memory_limit, found.stack_limit, found.fuel),
             (1, 2, Some(3))

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::crossover::CrossoverPoint;
+use super::reach;
 use super::result::{Comparison, ContainmentRow, Row};
 use super::words::{
     NONE, REFERENCE, RULE, arms, between, claim_verdict, deployment, digits, factor, fate_sign,
@@ -19,6 +20,7 @@ pub fn markdown(comparison: &Comparison) -> String {
     headline(&mut text, comparison);
     claims(&mut text, comparison);
     containment(&mut text, comparison);
+    escape(&mut text, comparison);
     crossover(&mut text, comparison);
     knees(&mut text, comparison);
     numbers(&mut text, comparison);
@@ -186,6 +188,30 @@ fn containment(text: &mut String, comparison: &Comparison) {
          without an interval.\n",
         injected(&comparison.containment)
     );
+}
+
+/// What native code could do in a guest's place.
+fn escape(text: &mut String, comparison: &Comparison) {
+    let rows = reach::rows(comparison);
+    if rows.is_empty() {
+        return;
+    }
+    text.push_str("## When a guest gets out of the sandbox\n\n");
+    for isolation in [Isolation::Thread, Isolation::Process] {
+        if let Some(reached) = reach::Reached::of(comparison, isolation) {
+            let (through, tried) = (reached.through.len(), reached.tried);
+            let _ = writeln!(text, "In a {isolation} {through} of {tried} came through.");
+        }
+    }
+    text.push('\n');
+    head(
+        text,
+        &["it", "in a thread", "in a process"].map(str::to_owned),
+    );
+    for (title, [thread, process]) in rows {
+        line(text, &[title.to_owned(), thread, process]);
+    }
+    text.push('\n');
 }
 
 fn fate(row: &ContainmentRow) -> String {

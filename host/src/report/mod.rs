@@ -25,6 +25,7 @@ mod output_file;
 mod price;
 mod prose;
 mod quotient;
+mod reach;
 mod result;
 mod rounds;
 #[cfg(test)]

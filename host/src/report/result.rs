@@ -12,10 +12,11 @@ use super::deploy::Advice;
 use super::knee::Knee;
 use super::warnings::Warning;
 use crate::experiment::{
-    Arm, Budget, Ended, FailedTrial, Fate, Fault, Identity, LeftOut, Param, Sharing, Unit,
+    Arm, Budget, Ended, FailedTrial, Fate, Fault, Identity, LeftOut, Param, Reach, Sharing, Unit,
 };
+use crate::harden::{Layer, Standing};
 use crate::machine::Machine;
-use crate::options::{Isolation, LinkKind, StartMethod, WaitPolicy};
+use crate::options::{Hardening, Isolation, LinkKind, StartMethod, WaitPolicy};
 use crate::runtime::{InstancePolicy, Metering};
 use crate::stats::{Better, Interval, Margin};
 
@@ -60,6 +61,9 @@ pub struct Comparison {
     pub containment: Vec<ContainmentRow>,
     /// Where workers live, and who sees what they write.
     pub identities: Vec<Identity>,
+    /// How far code came that got out of the wasm sandbox. Empty in results that are older than that part.
+    #[serde(default)]
+    pub reach: Vec<Reach>,
     /// What workers see of each other in a region that they share. Empty in results that are older than
     /// regions.
     #[serde(default)]
@@ -114,6 +118,12 @@ pub struct Settings {
     pub time_budget_s: f64,
     /// Whether instances were reused, where a row does not say otherwise.
     pub instance: InstancePolicy,
+    /// What worker processes were to give up before they ran the guest.
+    #[serde(default = "unhardened")]
+    pub hardening: Hardening,
+    /// What of that held, as the first worker said it; empty where that is not known.
+    #[serde(default)]
+    pub layers: Vec<LayerInfo>,
     /// How process workers were started.
     pub start: StartMethod,
     /// How process workers were reached.
@@ -142,6 +152,22 @@ pub struct Settings {
     /// What was done to the second arm to prove the statistics; such a result says nothing about
     /// isolations. `null` in every honest comparison.
     pub rigged: Option<String>,
+}
+
+/// How one layer of the hardening stood in worker processes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LayerInfo {
+    /// Which layer.
+    pub layer: Layer,
+    /// Whether it held.
+    pub standing: Standing,
+    /// Why it did not, or not in full; `null` if it did.
+    pub reason: Option<String>,
+}
+
+/// Results that are older than hardening had none.
+fn unhardened() -> Hardening {
+    Hardening::Off
 }
 
 /// What was done for one part of an experiment.

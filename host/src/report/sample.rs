@@ -12,14 +12,16 @@ use super::crossover::crossover;
 use super::deploy::{Advice, Deployment, Trust};
 use super::knee::knees;
 use super::result::{
-    Comparison, ContainmentRow, Control, GuestInfo, PartInfo, Row, SCHEMA, Settings,
+    Comparison, ContainmentRow, Control, GuestInfo, LayerInfo, PartInfo, Row, SCHEMA, Settings,
 };
 use super::warnings::Warning;
 use crate::experiment::{
-    Arm, Budget, Ended, FailedTrial, Fate, Fault, Identity, Param, RowSpec, Sharing, Unit, expected,
+    Act, Arm, Budget, Deed, Ended, FailedTrial, Fate, Fault, Identity, Param, Reach, RowSpec,
+    Sharing, Unit, expected,
 };
+use crate::harden::{Layer, Standing};
 use crate::machine::Machine;
-use crate::options::{Isolation, LinkKind, StartMethod, WaitPolicy};
+use crate::options::{Hardening, Isolation, LinkKind, StartMethod, WaitPolicy};
 use crate::runtime::{InstancePolicy, Metering};
 use crate::stats::Better;
 
@@ -61,6 +63,7 @@ pub(crate) fn sample() -> Comparison {
         histograms: BTreeMap::new(),
         containment: containment(),
         identities: identities(),
+        reach: reach(),
         sharing: sharing(),
         crossover: None,
         knees: Vec::new(),
@@ -530,6 +533,8 @@ fn settings() -> Settings {
         budget: Budget::Default,
         time_budget_s: 60.0,
         instance: InstancePolicy::Fresh,
+        hardening: Hardening::BestEffort,
+        layers: layers(),
         start: StartMethod::Exec,
         link: LinkKind::Pipe,
         wait: WaitPolicy::Auto,
@@ -645,6 +650,47 @@ fn contained(fault: Fault, isolation: Isolation) -> ContainmentRow {
             Fate::Spread | Fate::HostStopped | Fate::HostDied => None,
         },
     }
+}
+
+/// All layers but one.
+fn layers() -> Vec<LayerInfo> {
+    let info = |layer| match layer {
+        Layer::Landlock => LayerInfo {
+            layer,
+            standing: Standing::Partial,
+            reason: Some("the kernel's Landlock is older than ABI 6".to_owned()),
+        },
+        layer => LayerInfo {
+            layer,
+            standing: Standing::Enforced,
+            reason: None,
+        },
+    };
+    Layer::ALL.map(info).into()
+}
+
+/// Everything comes through in a thread but tracing oneself; in a process, a socket.
+fn reach() -> Vec<Reach> {
+    let of = |isolation| {
+        Deed::all().map(move |deed| {
+            let is_through = match isolation {
+                Isolation::Thread => deed != Deed::Act(Act::Trace),
+                Isolation::Process => deed == Deed::Act(Act::AbstractSocket),
+            };
+            let how = match isolation {
+                Isolation::Thread => "Operation not permitted (os error 1)",
+                Isolation::Process => "killed by the filter of system calls",
+            };
+            Reach {
+                deed,
+                isolation,
+                stopped_by: (!is_through).then(|| how.to_owned()),
+            }
+        })
+    };
+    of(Isolation::Thread)
+        .chain(of(Isolation::Process))
+        .collect()
 }
 
 fn identities() -> Vec<Identity> {

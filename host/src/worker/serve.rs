@@ -144,7 +144,7 @@ fn serve(began: Duration, host: u32, strays: &io::Result<()>) -> Result<(), Link
                 let _ = estate.take().map(Estate::bequeath_code).transpose();
             }
             harden::confine(&setup, &mut enforcement);
-            if setup.hardening == Hardening::Required && !enforcement.is_complete() {
+            if setup.hardening == Hardening::Required && !enforcement.is_as_required() {
                 return FromWorker::Failed(harden::too_little(&enforcement)).send(way.link(), 0);
             }
             let loaded = clock::monotonic();

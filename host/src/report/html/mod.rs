@@ -46,6 +46,11 @@ pub fn html(comparison: &Comparison) -> String {
             "When something goes wrong",
             verdicts::containment(comparison),
         ),
+        (
+            "escape",
+            "When a guest gets out of the sandbox",
+            verdicts::reached(comparison),
+        ),
         ("plots", "Plots", plots(comparison)),
         ("numbers", "All numbers", rows::rows(comparison)),
         ("warnings", "Warnings", conditions::warnings(comparison)),
@@ -187,8 +192,8 @@ mod tests {
             .filter_map(|rest| rest.split('"').next())
             .collect();
         let expected = [
-            "claims", "faults", "plots", "numbers", "warnings", "failures", "machine", "settings",
-            "method", "again",
+            "claims", "faults", "escape", "plots", "numbers", "warnings", "failures", "machine",
+            "settings", "method", "again",
         ];
         assert_eq!(headings, expected);
     }

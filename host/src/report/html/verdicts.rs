@@ -6,6 +6,7 @@ use super::element::{Source, anchor, escape, table};
 use crate::experiment::Fate;
 use crate::options::Isolation;
 use crate::report::claims::{Claim, ClaimVerdict};
+use crate::report::reach::{self, Reached};
 use crate::report::result::{Comparison, ContainmentRow};
 use crate::report::words::{NONE, claim_verdict, fate_sign, faults, injected, others_lost};
 use crate::units::seconds;
@@ -97,6 +98,59 @@ pub(super) fn containment(comparison: &Comparison) -> String {
         table("faults stack", caption, &head, &rows),
         injected(&comparison.containment)
     )
+}
+
+/// What native code could do in a guest's place: all of it, behind a summary.
+pub(super) fn reached(comparison: &Comparison) -> String {
+    let rows = reach::rows(comparison);
+    if rows.is_empty() {
+        return "<p>It was not tried.</p>\n".to_owned();
+    }
+    let mut text = String::new();
+    for isolation in [Isolation::Thread, Isolation::Process] {
+        if let Some(reached) = Reached::of(comparison, isolation) {
+            // Writing to a String cannot fail.
+            let _ = writeln!(
+                text,
+                "<p>In a {isolation} {} of {} came through.</p>",
+                reached.through.len(),
+                reached.tried
+            );
+        }
+    }
+    let hardening = reach::hardening(comparison);
+    if !hardening.is_empty() {
+        let _ = writeln!(
+            text,
+            "<p class=\"meta\">Processes: {}.</p>",
+            escape(&hardening)
+        );
+    }
+    let head = ["it", "in a thread", "in a process"].map(str::to_owned);
+    let lines: Vec<String> = rows
+        .iter()
+        .map(|(title, cells)| {
+            let [thread, process] = cells.each_ref().map(|cell| {
+                let class = match cell.as_str() {
+                    "came through" => "bad",
+                    "not tried" => "",
+                    _ => "good",
+                };
+                format!("<td class=\"{class}\">{}</td>", escape(cell))
+            });
+            format!(
+                "<tr><th scope=\"row\">{}</th>{thread}{process}</tr>\n",
+                escape(title)
+            )
+        })
+        .collect();
+    let caption = "What native code could do in a guest's place";
+    let _ = writeln!(
+        text,
+        "<details><summary>Each of them</summary>\n{}</details>",
+        table("faults stack", caption, &head, &lines)
+    );
+    text
 }
 
 fn fate(row: &ContainmentRow) -> String {
