@@ -41,6 +41,8 @@ use serde::{Deserialize, Serialize};
 use crate::stats::Better;
 
 pub use collected::{Collected, PartLog};
+#[cfg(test)]
+pub(crate) use containment::{Aftermath, Kept};
 pub use effort::Effort;
 pub use faults::{Fate, Fault, expected};
 pub(crate) use injection::Injection;

@@ -83,7 +83,12 @@ fn by_exec(comparison: &Comparison) -> Way<StartMethod> {
         );
         match compared(comparison, sides) {
             Some((quotient, above, below)) => (
-                figures(comparison, &quotient, (above, "exec"), (below, &usual.to_string())),
+                figures(
+                    comparison,
+                    &quotient,
+                    (above, "exec"),
+                    (below, &usual.to_string()),
+                ),
                 ids([above, below]),
             ),
             None => (None, Vec::new()),
@@ -285,7 +290,9 @@ mod tests {
         comparison.settings.start = StartMethod::Fork;
         comparison.settings.link = LinkKind::Shm;
         let ids: Vec<&str> = arms.iter().map(|((id, _), _)| *id).collect();
-        comparison.rows.retain(|row| !ids.contains(&row.id().as_str()));
+        comparison
+            .rows
+            .retain(|row| !ids.contains(&row.id().as_str()));
         for &((id, arm), seconds) in arms {
             let (name, params) = id.split_once('[').unwrap_or((id, "]"));
             let (experiment, metric) = name.split_once('.').unwrap();
@@ -340,7 +347,8 @@ mod tests {
         let way = start(&comparison, Trust::Hostile);
         assert_eq!(way.chosen, StartMethod::Exec);
         assert!(
-            way.reason.ends_with(". Its price is not known: this result has no row of that."),
+            way.reason
+                .ends_with(". Its price is not known: this result has no row of that."),
             "{}",
             way.reason
         );
@@ -435,6 +443,9 @@ mod tests {
         comparison.parts.clear();
         comparison.failures.clear();
         let reason = start(&comparison, Trust::Own).reason;
-        assert!(reason.ends_with("the experiment `start` was not selected."), "{reason}");
+        assert!(
+            reason.ends_with("the experiment `start` was not selected."),
+            "{reason}"
+        );
     }
 }
