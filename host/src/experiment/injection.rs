@@ -80,6 +80,7 @@ impl Injection {
 
 #[cfg(test)]
 mod tests {
+    use super::super::containment::Kept;
     use super::*;
 
     fn survived(workers_lost: u64, bystanders_lost: u64) -> Sighting {
@@ -87,8 +88,8 @@ mod tests {
             bystanders: 100,
             bystanders_lost,
             workers_lost,
-            p99_before: Some(1e-4),
-            p99_after: Some(1e-4),
+            before: Kept::default(),
+            after: Kept::default(),
             recovery: Some(1e-3),
         })
     }

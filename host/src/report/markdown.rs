@@ -7,7 +7,8 @@ use super::reach;
 use super::result::{Comparison, ContainmentRow, Row};
 use super::words::{
     NONE, REFERENCE, RULE, arms, between, claim_verdict, deployment, digits, factor, fate_sign,
-    faults, groups, injected, others_lost, percent, rounds, show, sure, trust, utc, verdict,
+    faults, groups, injected, one_look, others_lost, percent, rounds, show, sure, trust, utc,
+    verdict,
 };
 use crate::mail::printable;
 use crate::options::Isolation;
@@ -184,9 +185,9 @@ fn containment(text: &mut String, comparison: &Comparison) {
     }
     let _ = writeln!(
         text,
-        "\n{} p99: the 99th percentile of the others' latency, before the fault and from it on: one look \
-         without an interval.\n",
-        injected(&comparison.containment)
+        "\n{} p99: the 99th percentile of the others' latency, before the fault and from it on{}.\n",
+        injected(&comparison.containment),
+        one_look(&comparison.containment)
     );
 }
 
@@ -231,8 +232,14 @@ fn fate(row: &ContainmentRow) -> String {
         let of = |value: Option<f64>| value.map_or(NONE.to_owned(), span);
         let _ = write!(text, ", their p99 {} → {}", of(before), of(after));
     }
+    if let Some(rise) = row.p99_rise {
+        let _ = write!(text, ", × {}", factor(rise));
+    }
     if let Some(recovery) = row.recovery_s {
-        let _ = write!(text, ", works again after {}", span(recovery));
+        let shown = row
+            .recovery
+            .map_or_else(|| span(recovery), |found| between(found, span));
+        let _ = write!(text, ", works again after {shown}");
     }
     text
 }
@@ -418,7 +425,7 @@ mod tests {
         let mut comparison = sample();
         let line = "\nEach was injected 3 times; of several injections the worst fate counts; times \
                     are medians. p99: the 99th percentile of the others' latency, before the fault and \
-                    from it on: one look without an interval.\n";
+                    from it on, and one look without an interval.\n";
         assert_eq!(markdown(&comparison).matches(line).count(), 1);
         for row in &mut comparison.containment {
             row.injections = 1;

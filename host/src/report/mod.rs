@@ -55,8 +55,8 @@ pub use markdown::markdown;
 pub use output_file::OutputFile;
 pub use prose::{Figure, Kind as FigureKind};
 pub use result::{
-    ArmSummary, Comparison, ContainmentRow, Control, GuestInfo, PartInfo, Row, SCHEMA, Settings,
-    Verdict, json_schema,
+    ArmSummary, Comparison, ContainmentRow, Control, Counted, GuestInfo, Injected, PartInfo, Row,
+    SCHEMA, Settings, Verdict, json_schema,
 };
 pub use terminal::{Colour, render};
 pub use warnings::Warning;

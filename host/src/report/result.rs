@@ -354,13 +354,56 @@ pub struct ContainmentRow {
     pub bystanders: u64,
     /// Of these, jobs that did not end well.
     pub bystanders_lost: u64,
-    /// The 99th percentile of the bystanders' latency before the fault, in seconds: the median.
+    /// The 99th percentile of the bystanders' latency before the fault, in seconds, as the kept latencies
+    /// show it: the median over injections.
     pub bystander_p99_before_s: Option<f64>,
     /// The same from the fault on.
     pub bystander_p99_after_s: Option<f64>,
     /// From the fault until the pool that it hit works again, in seconds: the median. For `kill` and
     /// `stop` that is its next good reply; for a guest that always misbehaves, when every worker that
     /// was lost has been replaced by one that is ready.
+    pub recovery_s: Option<f64>,
+    /// What each injection showed: what everything above is computed from. Empty in results that are older
+    /// than that.
+    #[serde(default)]
+    pub injected: Vec<Injected>,
+    /// By what factor the 99th percentile rose, by injections; `null` for fewer than six, of which no
+    /// interval of 95 % can be told.
+    #[serde(default)]
+    pub p99_rise: Option<Interval>,
+    /// The interval of `recovery_s`, likewise.
+    #[serde(default)]
+    pub recovery: Option<Interval>,
+}
+
+/// What one injection of a fault showed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Injected {
+    /// What happened.
+    pub observed: Fate,
+    /// What was counted afterwards; `null` where the host did not live to count.
+    pub counted: Option<Counted>,
+}
+
+/// What the sacrificial host counted.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Counted {
+    /// Workers that were lost: dead, or a thread given up.
+    pub workers_lost: u64,
+    /// Jobs of others, from the fault on.
+    pub bystanders: u64,
+    /// Of these, jobs that did not end well.
+    pub bystanders_lost: u64,
+    /// Seconds of others' jobs before the fault, in the order in which they were seen, one worker after the
+    /// other. Of more than 1000 jobs, 1000 are kept: number ⌊i × jobs ÷ 1000⌋ for each i from 0 on.
+    pub before_s: Vec<f64>,
+    /// Jobs that these were taken from.
+    pub before_of: u64,
+    /// The same of those that ended from the fault on.
+    pub after_s: Vec<f64>,
+    /// Jobs that these were taken from.
+    pub after_of: u64,
+    /// Seconds from the fault until the pool that it hit worked again, if it did.
     pub recovery_s: Option<f64>,
 }
 

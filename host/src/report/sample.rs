@@ -12,7 +12,8 @@ use super::crossover::crossover;
 use super::deploy::{Advice, Deployment, Trust};
 use super::knee::knees;
 use super::result::{
-    Comparison, ContainmentRow, Control, GuestInfo, LayerInfo, PartInfo, Row, SCHEMA, Settings,
+    Comparison, ContainmentRow, Control, Counted, GuestInfo, Injected, LayerInfo, PartInfo, Row, SCHEMA,
+    Settings,
 };
 use super::warnings::Warning;
 use crate::experiment::{
@@ -649,6 +650,30 @@ fn contained(fault: Fault, isolation: Isolation) -> ContainmentRow {
             Fate::Contained => Some(0.000_31),
             Fate::Spread | Fate::HostStopped | Fate::HostDied => None,
         },
+        injected: vec![injected(fate, host_survived); 3],
+        p99_rise: None,
+        recovery: None,
+    }
+}
+
+/// One of the injections behind [`contained`].
+fn injected(fate: Fate, host_survived: bool) -> Injected {
+    Injected {
+        observed: fate,
+        counted: host_survived.then(|| Counted {
+            workers_lost: u64::from(fate != Fate::Contained),
+            bystanders: 80,
+            bystanders_lost: 0,
+            before_s: vec![0.000_41; 80],
+            before_of: 80,
+            after_s: vec![0.000_52; 80],
+            after_of: 80,
+            recovery_s: Some(if fate == Fate::Contained {
+                0.000_31
+            } else {
+                0.0047
+            }),
+        }),
     }
 }
 
