@@ -333,6 +333,132 @@ fn a_trial_that_is_killed_is_a_failure_and_the_rest_goes_on() {
     assert!(row(&result, "job", "p50")["verdict"].is_string());
 }
 
+/// The trials that a process has ordered and that run by now. A child that does not run this program
+/// yet still has the command line of its parent.
+fn trials_of(parent: u32) -> Vec<u32> {
+    let is_trial = |pid: &u32| {
+        let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        line.split(|&byte| byte == 0).nth(1) == Some(b"__trial")
+    };
+    let children = common::children_of(parent).into_iter();
+    children.map(|seen| seen.pid).filter(is_trial).collect()
+}
+
+fn first_trial(host: u32) -> Option<u32> {
+    trials_of(host).first().copied()
+}
+
+/// A trial after the one that times the first jobs.
+fn later_trial(host: u32) -> Option<u32> {
+    let first = common::wait_for("the first trial", || first_trial(host));
+    common::wait_until("its end", || !trials_of(host).contains(&first));
+    common::wait_for("another trial", || first_trial(host)).into()
+}
+
+/// A trial that a trial has ordered.
+fn trial_of_a_trial(host: u32) -> Option<u32> {
+    trials_of(host).into_iter().find_map(first_trial)
+}
+
+/// The sacrificial host of a worker that stands still: the fault has been injected.
+fn host_of_a_stopped_worker(host: u32) -> Option<u32> {
+    let all = common::processes();
+    let parent = |pid: u32| {
+        all.iter()
+            .find(|seen| seen.pid == pid)
+            .map(|seen| seen.parent)
+    };
+    let trials = trials_of(host);
+    let stopped = all.iter().filter(|seen| seen.state == 'T');
+    stopped
+        .filter_map(|seen| {
+            let above = std::iter::successors(parent(seen.pid), |&pid| parent(pid));
+            above.take(4).find(|pid| trials.contains(pid))
+        })
+        .next()
+}
+
+/// Compares until the end, but kills the trial that `find` finds: the exit code, the text and the result.
+fn with_one_killed(args: &[&str], find: fn(u32) -> Option<u32>) -> (Option<i32>, String, Value) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("result.json");
+    let mut child = compare_into(folder.path(), &file, args)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let trial = common::wait_for("the trial to kill", || find(child.id()));
+    common::send(trial, Signal::KILL);
+    let text = output_of(&mut child);
+    let code = child.wait().unwrap().code();
+    let result = read(&file);
+    assert_valid(&result);
+    (code, text, result)
+}
+
+#[test]
+fn whichever_trial_is_killed_it_is_a_failure_of_its_own_and_the_other_rows_are_there() {
+    type Find = fn(u32) -> Option<u32>;
+    let cases: [(&str, Find, &str, &str); 5] = [
+        ("job", first_trial, "calibration", "job.p50"),
+        ("job", later_trial, "", "job.p50"),
+        ("memory", later_trial, "", "memory."),
+        ("identity,message", later_trial, "", "message.round_trip"),
+        ("scaling", trial_of_a_trial, "grid", "scaling."),
+    ];
+    for (experiments, find, part, row) in cases {
+        let args = [
+            "@echo",
+            "--time-budget",
+            "12s",
+            "--experiments",
+            experiments,
+        ];
+        let (code, text, result) = with_one_killed(&args, find);
+        let failures = result["failures"].as_array().unwrap();
+        assert_eq!(failures.len(), 1, "{experiments}: {failures:?}");
+        let (named, error) = (&failures[0]["part"], &failures[0]["error"]);
+        assert!(named.as_str().unwrap().contains(part), "{failures:?}");
+        assert!(error.as_str().unwrap().contains("signal: 9"), "{error}");
+        assert!(!text.contains("first input"), "{experiments}: {text}");
+        assert_eq!(code, Some(1), "{experiments}: {text}");
+        assert_eq!(result["complete"], true);
+        let rows = result["rows"].as_array().unwrap().iter();
+        let names = rows.map(|row| {
+            format!(
+                "{}.{}",
+                row["experiment"].as_str().unwrap(),
+                row["metric"].as_str().unwrap()
+            )
+        });
+        let named = names.filter(|name| name.starts_with(row)).count();
+        assert!(named > 0, "{experiments}");
+    }
+}
+
+#[test]
+fn a_sacrificial_host_that_somebody_else_kills_has_no_fate_and_is_tried_again() {
+    for find in [later_trial, host_of_a_stopped_worker] {
+        let args = ["@echo", "--quick", "--experiments", "containment"];
+        let (code, text, result) = with_one_killed(&args, find);
+        assert_eq!(code, Some(1), "{text}");
+        let failures = result["failures"].as_array().unwrap();
+        assert_eq!(failures.len(), 1, "{failures:?}");
+        let error = failures[0]["error"].as_str().unwrap();
+        assert!(error.contains("signal: 9"), "{error}");
+        assert!(error.contains("tried once more"), "{error}");
+        // Every fault has its row, and each went as it must.
+        let containment = result["containment"].as_array().unwrap();
+        assert_eq!(containment.len(), 2 * FATES.len());
+        for row in containment {
+            assert_eq!(row["observed"], row["expected"], "{row}");
+        }
+        let claims = result["claims"].as_array().unwrap();
+        let crash = claims.iter().find(|claim| claim["id"] == "crash").unwrap();
+        assert_eq!(crash["verdict"], "confirmed", "{crash}");
+    }
+}
+
 /// Waits until something has been measured and saved.
 fn wait_for_rows(file: &Path) {
     common::wait_until("a first row", || {

@@ -8,7 +8,7 @@ use cofferdam::experiment::{
     Budget, Collected, Plan, Rigging, Runner, Selection, Subject, serve_trial,
 };
 use cofferdam::machine::Machine;
-use cofferdam::report::{Circumstances, Comparison, analyse, render};
+use cofferdam::report::{Circumstances, Comparison, analyse, ending, render, short_time};
 use cofferdam::{
     Cache, Compile, Enforcement, Exit, Guest, GuestSource, Isolation, Job, Pool, SubmitError,
     TimeSpan,
@@ -92,8 +92,8 @@ from 1 in its median, and half of the way to the end of its interval, 2 % at the
 least.
 Ctrl-C stops, and shows what there is.
 
-Exit codes: 0 done · 1 a trial failed, or the guest fails on its first input
-  2 usage · 101 --fail-if tripped · 125 cofferdam failed
+Exit codes: 0 done · 1 a trial failed, the guest fails on its first input, or a
+  fault went otherwise than expected · 2 usage · 101 --fail-if tripped · 125 cofferdam failed
   126 the guest cannot be run · 127 not found · 130 stopped by Ctrl-C";
 
 /// More inputs make no better comparison, and each trial is handed all of them.
@@ -111,6 +111,16 @@ pub(crate) fn compare(args: &Args) -> Result<Exit, Failure> {
     }
     let inputs = inputs(&args.given, &guest, limits.input)?;
     let exports = args.exports.open(&read(args)?)?;
+    let subject = Subject {
+        guest: guest.clone(),
+        inputs,
+        limits,
+        instance: args.instance.into(),
+        hardening: args.hardening.into(),
+        cache: args.cache.cache(),
+    };
+    let plan = plan(args, subject, &selection)?;
+    gates.suit(&plan)?;
     // Compiled here, for each isolation: a module that does not compile is told as such, and no trial
     // has to do it again.
     let mut trouble = None;
@@ -136,15 +146,6 @@ pub(crate) fn compare(args: &Args) -> Result<Exit, Failure> {
     if let Some(trouble) = trouble {
         complain(&format!("warning: {trouble}"));
     }
-    let subject = Subject {
-        guest,
-        inputs,
-        limits,
-        instance: args.instance.into(),
-        hardening: args.hardening.into(),
-        cache: args.cache.cache(),
-    };
-    let plan = plan(args, subject, &selection)?;
     let circumstances = Circumstances {
         machine: Machine::here(),
         command: command(),
@@ -178,11 +179,7 @@ pub(crate) fn compare(args: &Args) -> Result<Exit, Failure> {
     if let Some(exit) = gates.check(&comparison) {
         return Ok(exit);
     }
-    Ok(if comparison.failures.is_empty() {
-        Exit::Done
-    } else {
-        Exit::JobFailed
-    })
+    Ok(ending(&comparison))
 }
 
 /// What of the hardening holds in the worker that a pool starts first, once that is there.
@@ -253,6 +250,8 @@ fn measure(plan: &Plan, mut keep: impl FnMut(&Collected)) -> Result<Collected, F
     let mut rounds = 0;
     let mut kept = Instant::now();
     let mut failing = false;
+    let mut untimed = false;
+    let mut short = false;
     let collected = Runner::new(plan, &stop).run(|progress, collected| {
         #[expect(
             clippy::cast_possible_truncation,
@@ -275,6 +274,15 @@ fn measure(plan: &Plan, mut keep: impl FnMut(&Collected)) -> Result<Collected, F
                 false => format!("warning: {guest} fails on its first input, so nothing can be said about its jobs: {why}"),
             };
             bar.suspend(|| complain(&told));
+        }
+        if let Some(why) = collected.untimed().filter(|_| !untimed) {
+            untimed = true;
+            bar.suspend(|| complain(&format!("warning: nobody knows how long a job takes: {why}")));
+        }
+        if let Some(warning) = short_time(plan, collected).filter(|_| !short) {
+            short = true;
+            let remedy = warning.remedy();
+            bar.suspend(|| complain(&format!("warning: {warning}; {remedy}")));
         }
         if collected.rounds() != rounds || kept.elapsed() > Duration::from_secs(1) {
             rounds = collected.rounds();

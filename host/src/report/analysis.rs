@@ -120,6 +120,8 @@ pub fn analyse(
     comparison.crossover = crossover::crossover(&comparison);
     comparison.knees = knee::knees(&comparison);
     comparison.warnings = warnings::warnings(&comparison);
+    let short = warnings::short_time(plan, collected);
+    comparison.warnings.extend(short);
     comparison.claims = claims::claims(&comparison);
     comparison.advice = deploy::advice(&comparison, circumstances.trust);
     comparison

@@ -13,6 +13,7 @@ mod crossover;
 mod csv;
 mod deploy;
 mod difference;
+mod ending;
 mod evidence;
 mod facts;
 mod file;
@@ -47,6 +48,7 @@ pub use difference::{
     ArmDifference, Change, ClaimChange, ContainmentChange, Difference, Origin, RowDifference,
     difference, render_difference,
 };
+pub use ending::ending;
 pub use file::{ReadError, read, to_json};
 pub use gate::{Finding, Gate, GateError, Measure, NotPassed, ParseGateError, Passed, Tripped};
 pub use html::html;
@@ -59,4 +61,4 @@ pub use result::{
     SCHEMA, Settings, Verdict, json_schema,
 };
 pub use terminal::{Colour, render};
-pub use warnings::Warning;
+pub use warnings::{Warning, short_time};
