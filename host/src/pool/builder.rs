@@ -10,6 +10,7 @@ use super::batch::Loads;
 use super::berth::Berth;
 use super::health::Counters;
 use super::idle::Idle;
+use super::pace::Pace;
 use super::policy::RestartPolicy;
 use super::prepared::Prepared;
 use super::shared::{Incident, Listener, NextRound, Shared};
@@ -373,6 +374,7 @@ impl PoolBuilder {
         let (stop, stopping) = crossbeam_channel::bounded(0);
         let (closing, draining) = crossbeam_channel::bounded(0);
         let (idling, waiting) = patience(self.wait, self.workers, &*maker);
+        let pace = Pace::new(self.wait, maker.lends(), crate::wait::cpus());
         let shared = Arc::new(Shared {
             maker,
             limits: self.limits,
@@ -394,6 +396,7 @@ impl PoolBuilder {
             idle: Idle::new(self.workers),
             berths: (0..self.workers).map(|_| Berth::new()).collect(),
             loads: Loads::default(),
+            pace: Arc::new(pace),
             idling,
             waiting: Arc::new(waiting),
             workers: (0..self.workers).map(|_| Mutex::default()).collect(),

@@ -13,6 +13,7 @@ use super::berth::{Berth, Crew};
 use super::flight::{Span, Task};
 use super::health::Counters;
 use super::idle::Idle;
+use super::pace::Pace;
 use super::policy::RestartPolicy;
 use super::supervisor::Event;
 use super::ticket::Lost;
@@ -85,6 +86,7 @@ pub(super) struct Shared {
     pub(super) idle: Idle,
     pub(super) berths: Box<[Berth]>,
     pub(super) loads: Loads,
+    pub(super) pace: Arc<Pace>,
     /// Of slots that wait for work.
     pub(super) idling: Patience,
     /// Of callers that wait for answers.

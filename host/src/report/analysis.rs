@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::result::{
-    ArmSummary, Comparison, ContainmentRow, Control, Counted, GuestInfo, Injected, LayerInfo, PartInfo,
-    Row, SCHEMA, Settings, Verdict,
+    ArmSummary, Comparison, ContainmentRow, Control, Counted, GuestInfo, Injected, LayerInfo,
+    PartInfo, Row, SCHEMA, Settings, Verdict,
 };
 use super::{Trust, claims, crossover, deploy, histogram, knee, warnings};
 use crate::experiment::{

@@ -12,8 +12,8 @@ use super::crossover::crossover;
 use super::deploy::{Advice, Deployment, Trust};
 use super::knee::knees;
 use super::result::{
-    Comparison, ContainmentRow, Control, Counted, GuestInfo, Injected, LayerInfo, PartInfo, Row, SCHEMA,
-    Settings,
+    Comparison, ContainmentRow, Control, Counted, GuestInfo, Injected, LayerInfo, PartInfo, Row,
+    SCHEMA, Settings,
 };
 use super::warnings::Warning;
 use crate::experiment::{
