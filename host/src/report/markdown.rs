@@ -512,8 +512,8 @@ So that the way to another process costs less than 5.00 % of it.
             assert!(cells.iter().all(|&count| count == cells[0]), "{table}");
             seen += 1;
         }
-        // Claims, faults, the crossover, and the rows by experiment and by what they compare.
-        assert_eq!(seen, 3 + 11);
+        // Claims, faults, escapes, the crossover, and the rows by experiment and by what they compare.
+        assert_eq!(seen, 4 + 11);
     }
 
     #[test]
@@ -536,6 +536,7 @@ So that the way to another process costs less than 5.00 % of it.
         comparison.rows.clear();
         comparison.claims.clear();
         comparison.containment.clear();
+        comparison.reach.clear();
         comparison.crossover = None;
         comparison.knees.clear();
         comparison.warnings.clear();

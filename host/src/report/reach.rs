@@ -4,6 +4,9 @@ use super::result::Comparison;
 use crate::experiment::Reach;
 use crate::options::Isolation;
 
+/// So many of those that came through are named in a sentence; the tables have them all.
+const TOLD: usize = 5;
+
 /// The answers of one isolation.
 pub(super) struct Reached<'c> {
     /// What came through.
@@ -25,19 +28,20 @@ impl<'c> Reached<'c> {
         (tried > 0).then_some(Self { through, tried })
     }
 
-    /// "38 of 46 came through: reads a file; …", or "none of 46 came through".
+    /// "38 of 46 came through: reads a file; …; and 30 more", or "none of 46 came through".
     pub(super) fn sentence(&self) -> String {
-        let titles: Vec<_> = self
-            .through
-            .iter()
-            .map(|reach| reach.deed.title())
-            .collect();
-        match titles.len() {
+        let titles = self.through.iter().map(|reach| reach.deed.title());
+        let told: Vec<_> = titles.take(TOLD).collect();
+        let more = match self.through.len().saturating_sub(TOLD) {
+            0 => String::new(),
+            more => format!("; and {more} more"),
+        };
+        match self.through.len() {
             0 => format!("none of {} came through", self.tried),
             through => format!(
-                "{through} of {} came through: {}",
+                "{through} of {} came through: {}{more}",
                 self.tried,
-                titles.join("; ")
+                told.join("; ")
             ),
         }
     }
