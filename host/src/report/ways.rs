@@ -177,9 +177,10 @@ pub(super) fn link(comparison: &Comparison) -> Way<LinkKind> {
         return Way::new(usual, &reason, Vec::new());
     };
     let rows = ids([PIPE, PARKED]);
+    let small = Source::Row(PIPE.0).mark("params.payload", 64.0, "64 B");
     if quotient.call != Call::Above {
         let reason = format!(
-            "Reached over shm: {stays} stays, since pipe was not seen to be quicker; 64 B there and back, both \
+            "Reached over shm: {stays} stays, since pipe was not seen to be quicker; {small} there and back, both \
              sides parked: {figures}"
         );
         return Way::new(usual, &reason, rows);
@@ -190,7 +191,7 @@ pub(super) fn link(comparison: &Comparison) -> Way<LinkKind> {
     match used {
         Some(used) => {
             let reason = format!(
-                "Reached over shm: {stays} stays, since 64 B there and back take {used} as workers wait here \
+                "Reached over shm: {stays} stays, since {small} there and back take {used} as workers wait here \
                  ({}); only with both sides parked is pipe quicker: {figures}",
                 comparison.settings.wait
             );
@@ -198,7 +199,7 @@ pub(super) fn link(comparison: &Comparison) -> Way<LinkKind> {
         }
         None => {
             let reason = format!(
-                "Reached over pipe, which is quicker; 64 B there and back, both sides parked: {figures}"
+                "Reached over pipe, which is quicker; {small} there and back, both sides parked: {figures}"
             );
             Way::new(LinkKind::Pipe, &reason, rows)
         }

@@ -241,8 +241,8 @@ mod tests {
                 .filter(|mark| matches!(mark, Mark::Bar(..)))
                 .count()
         };
-        // Five phases of each of three, of which none is too short to be seen but those of the thread.
-        assert!(bars(&plots[0]) > 10, "{}", bars(&plots[0]));
+        // Five phases of each of three arms.
+        assert_eq!(bars(&plots[0]), 15);
     }
 
     #[test]
