@@ -296,7 +296,10 @@ impl Slot {
             }
             self.sit_down();
             match self.take() {
-                Work::Task(task) => return Told::Task(crew, task),
+                Work::Task(task) => match self.shared.unless_expired(task) {
+                    Some(task) => return Told::Task(crew, task),
+                    None => continue,
+                },
                 Work::Over => return Told::Finish,
                 Work::Nothing => {}
             }

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::batch::Load;
 use crate::job::{Death, LONGEST, Reply};
+use crate::units::TimeSpan;
 use crate::wait::Patience;
 
 /// How a job's stay in the pool ended.
@@ -37,6 +38,12 @@ pub enum Lost {
     /// Its worker died, and no retry was left.
     #[error("{0}")]
     Worker(Death),
+    /// No worker took it up in the time that it might wait.
+    #[error("no worker took it up within {}", TimeSpan::new(*.after))]
+    Expired {
+        /// How long it might wait.
+        after: Duration,
+    },
     /// The pool was told to stop before the job was done.
     #[error("cancelled: the pool was stopped")]
     Cancelled,

@@ -29,7 +29,7 @@ pub(super) enum Source<'s> {
     Result,
 }
 
-/// The kind of a [`Source`], as it is named in files.
+/// What a number in a sentence is computed from, as it is named in files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {

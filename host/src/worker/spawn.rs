@@ -117,6 +117,7 @@ pub(super) fn stillborn(child: &Child, error: &LinkError) -> Death {
         (LinkError::Closed, Some(Exit::Signal(signal))) if signal != KILLED => {
             format!("it was killed by signal {signal}")
         }
+        (LinkError::Closed, Some(Exit::OutOfMemory)) => "the system had no memory left".to_owned(),
         (LinkError::TimedOut, _) => {
             format!("it was not ready within {} s", START_PATIENCE.as_secs())
         }

@@ -165,7 +165,6 @@ fn bands(points: &[&CrossoverPoint], x: &Axis) -> Vec<Mark> {
 fn caption(crossover: &Crossover) -> String {
     let all = Source::Crossover("all");
     let job = all.number("job_s", crossover.job_s, &seconds(crossover.job_s));
-    #[expect(clippy::cast_precision_loss, reason = "a payload far below 2^53 bytes")]
     let share = all.number("share", crossover.share, &tick(crossover.share));
     let verdict = match crossover.payload_bytes {
         Some(bytes) => format!(
