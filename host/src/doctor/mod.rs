@@ -20,8 +20,8 @@ use serde::{Deserialize, Serialize};
 use crate::machine::Machine;
 
 pub use advice::{Trouble, troubles};
-pub use hardened::HardenedLayer;
 pub use features::{Feature, FeatureState, features};
+pub use hardened::HardenedLayer;
 pub use noise::{Clock, Noise, Spread, WakeUp};
 pub use text::render;
 

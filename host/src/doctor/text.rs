@@ -165,7 +165,10 @@ fn noise(noise: &Noise) -> Vec<(&'static str, String)> {
 
 fn layers(text: &mut String, report: &Report, width: u16) {
     if report.layers.is_empty() {
-        let _ = writeln!(text, "No worker process could be started, so nothing is known of hardening.\n");
+        let _ = writeln!(
+            text,
+            "No worker process could be started, so nothing is known of hardening.\n"
+        );
         return;
     }
     let mut table = table(width, &["A worker process gives up", "", "which is"]);
@@ -174,7 +177,11 @@ fn layers(text: &mut String, report: &Report, width: u16) {
             Some(reason) => format!("{}: {reason}", held.standing),
             None => held.standing.to_string(),
         };
-        table.add_row([held.layer.to_string().as_str(), &standing, held.layer.what()]);
+        table.add_row([
+            held.layer.to_string().as_str(),
+            &standing,
+            held.layer.what(),
+        ]);
     }
     let _ = writeln!(text, "{}\n", table.trim_fmt());
 }

@@ -231,8 +231,8 @@ pub const PARTS: [&Part; 17] = [
     &sharing::HELD,
     &sharing::SEEN,
     &identity::IDENTITY,
-    &escape::ESCAPE,
     &containment::CONTAINMENT,
+    &escape::ESCAPE,
 ];
 
 /// What one trial measured.
