@@ -396,12 +396,8 @@ pub(super) fn method(comparison: &Comparison) -> String {
     )
 }
 
-/// Bytes of a file to keep in one link, before base64. Chromium follows no address of more than 2 MiB, a
-/// `data:` address included.
-const PIECE: usize = 1 << 20;
-
-/// The whole result as a file to keep, compressed; in pieces where it is large. A comparison that cannot
-/// be written as JSON has none.
+/// The whole result as a file to keep, packed: samples are most of a page. A comparison that cannot be
+/// written as JSON has none.
 pub(super) fn download(comparison: &Comparison) -> String {
     let Ok(json) = serde_json::to_string(comparison) else {
         return String::new();
@@ -419,36 +415,11 @@ pub(super) fn download(comparison: &Comparison) -> String {
         .take(40)
         .collect();
     let size = ByteSize::from_bytes(u64::try_from(json.len()).unwrap_or(u64::MAX));
-    links(&format!("cofferdam-{name}.json.gz"), &packed, size, PIECE)
-}
-
-/// A link for each piece.
-fn links(name: &str, packed: &[u8], size: ByteSize, piece: usize) -> String {
-    let link = |name: &str, bytes: &[u8], words: &str| {
-        let bytes = STANDARD.encode(bytes);
-        format!("<a download=\"{name}\" href=\"data:application/gzip;base64,{bytes}\">{words}</a>")
-    };
-    if packed.len() <= piece {
-        let words = format!("Download all samples ({size} of JSON, packed by gzip)");
-        return format!("<p class=\"download\">{}</p>\n", link(name, packed, &words));
-    }
-    let pieces: Vec<String> = packed
-        .chunks(piece)
-        .enumerate()
-        .map(|(number, bytes)| {
-            let number = number + 1;
-            link(
-                &format!("{name}.{number:03}"),
-                bytes,
-                &format!("part {number}"),
-            )
-        })
-        .collect();
     format!(
-        "<p class=\"download\">Download all samples ({size} of JSON, packed by gzip) in {} parts: {}. \
-         <code>cat {name}.* | gunzip</code> puts them together.</p>\n",
-        pieces.len(),
-        pieces.join(", ")
+        "<p class=\"download\"><a download=\"cofferdam-{name}.json.gz\" \
+         href=\"data:application/gzip;base64,{}\">Download all samples ({size} of JSON, packed by \
+         gzip)</a></p>\n",
+        STANDARD.encode(packed)
     )
 }
 
@@ -484,36 +455,16 @@ mod tests {
         assert!(text.contains("data-field=\"failures.0.round\">6</data></td>"));
     }
 
-    /// The file that the links of a page make, put together and unpacked.
-    fn kept(page: &str) -> String {
-        let pieces = page.split("base64,").skip(1);
-        let packed: Vec<u8> = pieces
-            .flat_map(|piece| STANDARD.decode(piece.split('"').next().unwrap()).unwrap())
-            .collect();
-        let mut text = String::new();
-        let mut decoder = flate2::read::GzDecoder::new(packed.as_slice());
-        std::io::Read::read_to_string(&mut decoder, &mut text).unwrap();
-        text
-    }
-
     #[test]
     fn the_file_to_keep_is_the_comparison() {
         let comparison = sample();
         let text = download(&comparison);
-        let found: Comparison = serde_json::from_str(&kept(&text)).unwrap();
+        let encoded = text.split("base64,").nth(1).unwrap();
+        let packed = STANDARD.decode(encoded.split('"').next().unwrap()).unwrap();
+        let decoder = flate2::read::GzDecoder::new(packed.as_slice());
+        let found: Comparison = serde_json::from_reader(decoder).unwrap();
         assert_eq!(found, comparison);
         assert!(text.contains("download=\"cofferdam-argon2.json.gz\""));
-    }
-
-    #[test]
-    fn a_large_file_comes_in_pieces_that_a_browser_follows() {
-        let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
-        encoder.write_all(b"so much to keep").unwrap();
-        let packed = encoder.finish().unwrap();
-        let text = links("x.json.gz", &packed, ByteSize::from_bytes(15), 10);
-        assert_eq!(text.matches("<a ").count(), packed.len().div_ceil(10));
-        assert!(text.contains("download=\"x.json.gz.001\"") && text.contains(">part 2</a>"));
-        assert_eq!(kept(&text), "so much to keep");
     }
 
     #[test]
