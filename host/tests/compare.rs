@@ -272,14 +272,10 @@ fn a_quick_comparison_judges_every_claim_and_every_form_is_made_from_its_file() 
     };
     let (code, told) = gate("process.job.p50 > 1.10x");
     assert_eq!(code, Some(0), "{told}");
-    let (code, told) = gate("process.start.first_echo > 1.0001x thread.start.first_echo");
-    assert!(code == Some(101) || stated < 1.5, "{told}");
-    if code == Some(101) {
-        assert!(
-            told.contains("start.first_echo") && told.contains("1.0001"),
-            "{told}"
-        );
-    }
+    // A job does not take a hundredth of the time anywhere.
+    let (code, told) = gate("process.job.p50 > 0.01x thread.job.p50");
+    assert_eq!(code, Some(101), "{told}");
+    assert!(told.contains("job.p50") && told.contains("0.01"), "{told}");
     let (code, told) = gate("process.job.p5 > 1.10x");
     assert_eq!(code, Some(2), "{told}");
     assert!(told.contains("job.p50"), "{told}");
@@ -405,16 +401,17 @@ fn with_one_killed(args: &[&str], find: fn(u32) -> Option<u32>) -> (Option<i32>,
 #[test]
 fn whichever_trial_is_killed_it_is_a_failure_of_its_own_and_the_other_rows_are_there() {
     type Find = fn(u32) -> Option<u32>;
-    let cases: [(&str, Find, &str, &str); 5] = [
-        ("job", first_trial, "calibration", "job.p50"),
-        ("job", later_trial, "", "job.p50"),
-        ("memory", later_trial, "", "memory."),
-        ("identity,message", later_trial, "", "message.round_trip"),
-        ("scaling", trial_of_a_trial, "grid", "scaling."),
+    // Of a slow guest the first trial, which times its jobs, is there long enough to be hit.
+    let cases: [(&str, &str, Find, &str, &str); 5] = [
+        ("@argon2", "job", first_trial, "calibration", "job.p50"),
+        ("@echo", "job", later_trial, "", "job.p50"),
+        ("@echo", "memory", later_trial, "", "memory."),
+        ("@echo", "identity,message", later_trial, "", "message.round_trip"),
+        ("@echo", "scaling", trial_of_a_trial, "grid", "scaling."),
     ];
-    for (experiments, find, part, row) in cases {
+    for (guest, experiments, find, part, row) in cases {
         let args = [
-            "@echo",
+            guest,
             "--time-budget",
             "12s",
             "--experiments",
