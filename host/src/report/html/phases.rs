@@ -161,7 +161,7 @@ fn phase_table(title: &str, phases: &[(usize, &Row)]) -> String {
         .map(|(number, row)| {
             let id = row.id();
             let mut text = format!(
-                "<tr><th scope=\"row\"><span class=\"swatch\" style=\"background:var(--hue-{})\">{}</span>{}</th>",
+                "<tr><th scope=\"row\" style=\"white-space:nowrap\"><span class=\"swatch\" style=\"background:var(--hue-{})\">{}</span>{}</th>",
                 number % 6,
                 number + 1,
                 escape(&phase_name(row)),
