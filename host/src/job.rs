@@ -152,17 +152,14 @@ impl Job {
         number: u64,
         seed: Option<u64>,
         input: Input,
-        mail: Arc<dyn Mail>,
+        mailbox: &Arc<Mailbox>,
     ) -> Self {
         Self {
             input,
             number,
             seed,
             timeout: None,
-            mailbox: Some(Arc::new(Mailbox {
-                relay: Some(mail),
-                ..Mailbox::default()
-            })),
+            mailbox: Some(Arc::clone(mailbox)),
         }
     }
 }
@@ -420,6 +417,9 @@ pub enum Death {
     Exited(i32),
     /// Its process was ended by a signal that cofferdam did not send.
     Signalled(i32),
+    /// Its process was ended by the kernel, for want of memory. Known only where the kernel's log says so
+    /// and may be read; else it is [`Death::Signalled`] with signal 9.
+    OutOfMemory,
     /// It did not come back at the deadline: a process that was stopped, a thread that is stuck in
     /// host code. The process is killed; the thread can only be abandoned.
     Hung {
@@ -441,6 +441,7 @@ impl Death {
         match self {
             Self::Exited(_) => "exited",
             Self::Signalled(_) => "signalled",
+            Self::OutOfMemory => "out-of-memory",
             Self::Hung { .. } => "hung",
             Self::Panicked(_) => "panicked",
             Self::Garbled(_) => "garbled",
@@ -454,6 +455,9 @@ impl fmt::Display for Death {
         match self {
             Self::Exited(code) => write!(f, "the worker exited with code {code}"),
             Self::Signalled(signal) => write!(f, "the worker was killed by signal {signal}"),
+            Self::OutOfMemory => {
+                f.write_str("the worker was killed by the kernel, which had no memory left")
+            }
             Self::Hung { after } => {
                 write!(
                     f,

@@ -189,7 +189,7 @@ fn a_host_whose_workers_cannot_start_exits_with_125() {
     assert!(copied.expect("there is a cp").success());
     let mut command = Command::new(&program);
     command
-        .args(["run", "--no-cache", "-"])
+        .args(["run", "--no-cache", "--compile", "inline", "-"])
         .stdin(Stdio::piped());
     let mut host = Host::spawn(command);
     fs::set_permissions(&program, fs::Permissions::from_mode(0o000)).expect("our own file");

@@ -146,9 +146,15 @@ fn a_quick_comparison_judges_every_claim_and_every_form_is_made_from_its_file() 
         .collect();
     let stated = echo["ratio"]["median"].as_f64().unwrap();
     assert!((cofferdam::stats::median(&ratios).unwrap() / stated - 1.0).abs() < 1e-9);
-    // A program takes longer to spawn than a thread, on any machine.
-    // (Whether the interval says so too depends on how busy this machine is.)
-    assert!(stated > 1.0, "{stated}");
+    // A program takes longer to spawn than a thread, on any machine and however busy. A fork need not, where
+    // whoever waits for a CPU waits longer than either takes.
+    let rows = result["rows"].as_array().unwrap().iter();
+    let by_exec = rows
+        .filter(|row| row["metric"] == "first_echo")
+        .find(|row| row["compared"][0] == "exec")
+        .unwrap();
+    let slower = by_exec["ratio"]["median"].as_f64().unwrap();
+    assert!(slower > 1.0, "{slower}");
 
     // The guest's own memory is the same wherever it lives, and comes in pages of wasm.
     let linear = row(&result, "memory", "linear_memory");
@@ -266,14 +272,10 @@ fn a_quick_comparison_judges_every_claim_and_every_form_is_made_from_its_file() 
     };
     let (code, told) = gate("process.job.p50 > 1.10x");
     assert_eq!(code, Some(0), "{told}");
-    let (code, told) = gate("process.start.first_echo > 1.0001x thread.start.first_echo");
-    assert!(code == Some(101) || stated < 1.5, "{told}");
-    if code == Some(101) {
-        assert!(
-            told.contains("start.first_echo") && told.contains("1.0001"),
-            "{told}"
-        );
-    }
+    // A job does not take a hundredth of the time anywhere.
+    let (code, told) = gate("process.job.p50 > 0.01x thread.job.p50");
+    assert_eq!(code, Some(101), "{told}");
+    assert!(told.contains("job.p50") && told.contains("0.01"), "{told}");
     let (code, told) = gate("process.job.p5 > 1.10x");
     assert_eq!(code, Some(2), "{told}");
     assert!(told.contains("job.p50"), "{told}");
@@ -331,6 +333,133 @@ fn a_trial_that_is_killed_is_a_failure_and_the_rest_goes_on() {
     assert_eq!(result["complete"], true);
     assert_eq!(result["failures"].as_array().unwrap().len(), 1);
     assert!(row(&result, "job", "p50")["verdict"].is_string());
+}
+
+/// The trials that a process has ordered and that run by now. A child that does not run this program
+/// yet still has the command line of its parent.
+fn trials_of(parent: u32) -> Vec<u32> {
+    let is_trial = |pid: &u32| {
+        let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        line.split(|&byte| byte == 0).nth(1) == Some(b"__trial")
+    };
+    let children = common::children_of(parent).into_iter();
+    children.map(|seen| seen.pid).filter(is_trial).collect()
+}
+
+fn first_trial(host: u32) -> Option<u32> {
+    trials_of(host).first().copied()
+}
+
+/// A trial after the one that times the first jobs.
+fn later_trial(host: u32) -> Option<u32> {
+    let first = common::wait_for("the first trial", || first_trial(host));
+    common::wait_until("its end", || !trials_of(host).contains(&first));
+    common::wait_for("another trial", || first_trial(host)).into()
+}
+
+/// A trial that a trial has ordered.
+fn trial_of_a_trial(host: u32) -> Option<u32> {
+    trials_of(host).into_iter().find_map(first_trial)
+}
+
+/// The sacrificial host of a worker that stands still: the fault has been injected.
+fn host_of_a_stopped_worker(host: u32) -> Option<u32> {
+    let all = common::processes();
+    let parent = |pid: u32| {
+        all.iter()
+            .find(|seen| seen.pid == pid)
+            .map(|seen| seen.parent)
+    };
+    let trials = trials_of(host);
+    let stopped = all.iter().filter(|seen| seen.state == 'T');
+    stopped
+        .filter_map(|seen| {
+            let above = std::iter::successors(parent(seen.pid), |&pid| parent(pid));
+            above.take(4).find(|pid| trials.contains(pid))
+        })
+        .next()
+}
+
+/// Compares until the end, but kills the trial that `find` finds: the exit code, the text and the result.
+fn with_one_killed(args: &[&str], find: fn(u32) -> Option<u32>) -> (Option<i32>, String, Value) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("result.json");
+    let mut child = compare_into(folder.path(), &file, args)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let trial = common::wait_for("the trial to kill", || find(child.id()));
+    common::send(trial, Signal::KILL);
+    let text = output_of(&mut child);
+    let code = child.wait().unwrap().code();
+    let result = read(&file);
+    assert_valid(&result);
+    (code, text, result)
+}
+
+#[test]
+fn whichever_trial_is_killed_it_is_a_failure_of_its_own_and_the_other_rows_are_there() {
+    type Find = fn(u32) -> Option<u32>;
+    // Of a slow guest the first trial, which times its jobs, is there long enough to be hit.
+    let cases: [(&str, &str, Find, &str, &str); 5] = [
+        ("@argon2", "job", first_trial, "calibration", "job.p50"),
+        ("@echo", "job", later_trial, "", "job.p50"),
+        ("@echo", "memory", later_trial, "", "memory."),
+        ("@echo", "identity,message", later_trial, "", "message.round_trip"),
+        ("@echo", "scaling", trial_of_a_trial, "grid", "scaling."),
+    ];
+    for (guest, experiments, find, part, row) in cases {
+        let args = [
+            guest,
+            "--time-budget",
+            "12s",
+            "--experiments",
+            experiments,
+        ];
+        let (code, text, result) = with_one_killed(&args, find);
+        let failures = result["failures"].as_array().unwrap();
+        assert_eq!(failures.len(), 1, "{experiments}: {failures:?}");
+        let (named, error) = (&failures[0]["part"], &failures[0]["error"]);
+        assert!(named.as_str().unwrap().contains(part), "{failures:?}");
+        assert!(error.as_str().unwrap().contains("signal: 9"), "{error}");
+        assert!(!text.contains("first input"), "{experiments}: {text}");
+        assert_eq!(code, Some(1), "{experiments}: {text}");
+        assert_eq!(result["complete"], true);
+        let rows = result["rows"].as_array().unwrap().iter();
+        let names = rows.map(|row| {
+            format!(
+                "{}.{}",
+                row["experiment"].as_str().unwrap(),
+                row["metric"].as_str().unwrap()
+            )
+        });
+        let named = names.filter(|name| name.starts_with(row)).count();
+        assert!(named > 0, "{experiments}");
+    }
+}
+
+#[test]
+fn a_sacrificial_host_that_somebody_else_kills_has_no_fate_and_is_tried_again() {
+    for find in [later_trial, host_of_a_stopped_worker] {
+        let args = ["@echo", "--quick", "--experiments", "containment"];
+        let (code, text, result) = with_one_killed(&args, find);
+        assert_eq!(code, Some(1), "{text}");
+        let failures = result["failures"].as_array().unwrap();
+        assert_eq!(failures.len(), 1, "{failures:?}");
+        let error = failures[0]["error"].as_str().unwrap();
+        assert!(error.contains("signal: 9"), "{error}");
+        assert!(error.contains("tried once more"), "{error}");
+        // Every fault has its row, and each went as it must.
+        let containment = result["containment"].as_array().unwrap();
+        assert_eq!(containment.len(), 2 * FATES.len());
+        for row in containment {
+            assert_eq!(row["observed"], row["expected"], "{row}");
+        }
+        let claims = result["claims"].as_array().unwrap();
+        let crash = claims.iter().find(|claim| claim["id"] == "crash").unwrap();
+        assert_eq!(crash["verdict"], "confirmed", "{crash}");
+    }
 }
 
 /// Waits until something has been measured and saved.
@@ -467,8 +596,9 @@ fn what_sharing_costs_is_measured_when_it_is_asked_for() {
             .unwrap();
         row["arms"][arm]["value"].as_f64().unwrap()
     };
+    // A page that others map too counts in part, and they come and go: so the numbers are near, and not exact.
     for arm in ["thread", "process"] {
-        assert!(held("message", arm) >= size, "{arm}");
+        assert!(held("message", arm) > 0.9 * size, "{arm}");
         assert!(held("region", arm) < size / 2.0, "{arm}");
     }
     let claim = result["claims"].as_array().unwrap().iter();

@@ -25,6 +25,18 @@ fn the_text_fits_a_terminal_and_has_every_section() {
 }
 
 #[test]
+fn a_worker_is_started_to_see_what_of_the_hardening_holds() {
+    let ended = run(["doctor", "--format", "json"]).exits_with(0);
+    let report: Value = serde_json::from_slice(&ended.stdout).expect("one JSON value");
+    let layers = report["layers"].as_array().expect("a list of layers");
+    assert_eq!(layers.len(), cofferdam::Layer::ALL.len());
+    for layer in layers {
+        let holds = layer["standing"] == "enforced";
+        assert_eq!(holds, layer["reason"].is_null(), "{layer}");
+    }
+}
+
+#[test]
 fn the_json_has_every_feature_with_a_state() {
     let ended = run(["doctor", "--format", "json"]).exits_with(0);
     let report: Value = serde_json::from_slice(&ended.stdout).expect("one JSON value");

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use cofferdam::Exit;
+use cofferdam::experiment::Plan;
 use cofferdam::report::{
     Comparison, Gate, NotPassed, OutputFile, Trust, csv, html, markdown, read, to_json,
 };
@@ -191,6 +192,15 @@ impl Exports {
 }
 
 impl Gates {
+    /// Finds, before anything is measured, a bound on something that the plan cannot give.
+    pub(crate) fn suit(&self, plan: &Plan) -> Result<(), Failure> {
+        for gate in &self.bounds {
+            let suits = gate.suits_plan(plan);
+            suits.map_err(|why| Failure::usage(format!("--fail-if {why}")))?;
+        }
+        Ok(())
+    }
+
     /// Takes this as the baseline, where no other was given.
     pub(crate) fn or_against(self, baseline: &Comparison) -> Self {
         let baseline = self.baseline.or_else(|| Some(baseline.clone()));

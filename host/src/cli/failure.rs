@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 
-use cofferdam::{BuildError, Exit, LoadError};
+use cofferdam::{BuildError, Exit, LoadError, RuntimeError};
 
 /// Why the program could not do what it was asked.
 #[derive(Debug)]
@@ -73,6 +73,10 @@ impl From<LoadError> for Failure {
 impl From<BuildError> for Failure {
     fn from(error: BuildError) -> Self {
         let exit = match &error {
+            BuildError::Guest {
+                error: RuntimeError::NoCompiler(_),
+                ..
+            } => Exit::Internal,
             BuildError::Guest { .. } => Exit::CannotRun,
             BuildError::NoWorkers | BuildError::TooManyWorkers { .. } => Exit::Usage,
             _ => Exit::Internal,

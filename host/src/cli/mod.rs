@@ -9,6 +9,7 @@ mod failure;
 mod guests;
 mod input;
 mod inspect;
+mod log;
 mod man;
 mod report;
 mod run;
@@ -26,6 +27,26 @@ use failure::Failure;
 pub(crate) struct Cli {
     #[command(subcommand)]
     command: Command,
+    /// Log on stderr what becomes of workers
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        value_name = "LEVEL",
+        default_value = "off",
+        help_heading = "Log"
+    )]
+    log: log::LevelArg,
+    /// As text, or as one JSON object a line
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        value_name = "FORMAT",
+        default_value = "text",
+        help_heading = "Log"
+    )]
+    log_format: log::FormatArg,
 }
 
 const EXAMPLES: &str = "\
@@ -71,6 +92,7 @@ pub(crate) fn main() -> Exit {
             };
         }
     };
+    log::begin(cli.log, cli.log_format);
     let result = match cli.command {
         Command::Run(args) => run::run(*args),
         Command::Compare(args) => compare::compare(&args),

@@ -92,6 +92,9 @@ pub(crate) struct Args {
     /// Run a job again when its worker dies, so many times; it then runs at least once
     #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Workers")]
     retries: u32,
+    /// Give up a job that no worker took up in this time: 500ms, 10s
+    #[arg(long, value_name = "TIME", help_heading = "Workers")]
+    queue_timeout: Option<TimeSpan>,
     /// Make the guest's random bytes and clock reproducible (the bytes are then no secret)
     #[arg(long, value_name = "N", help_heading = "Workers")]
     seed: Option<u64>,
@@ -177,6 +180,7 @@ pub(crate) fn run(args: Args) -> Result<Exit, Failure> {
         .instance(args.instance.into())
         .limits(limits)
         .retries(args.retries)
+        .queue_timeout(args.queue_timeout.map(TimeSpan::duration))
         .seed(args.seed)
         .cache(args.cache.cache())
         .compile(args.cache.compile())

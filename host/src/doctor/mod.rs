@@ -10,6 +10,7 @@
 
 mod advice;
 mod features;
+mod hardened;
 mod noise;
 mod text;
 
@@ -20,6 +21,7 @@ use crate::machine::Machine;
 
 pub use advice::{Trouble, troubles};
 pub use features::{Feature, FeatureState, features};
+pub use hardened::HardenedLayer;
 pub use noise::{Clock, Noise, Spread, WakeUp};
 pub use text::render;
 
@@ -32,6 +34,8 @@ pub struct Report {
     pub noise: Noise,
     /// What it has to wall off workers with, in a fixed order.
     pub features: Vec<Feature>,
+    /// What of the hardening holds in a worker process that was started to see it; empty if none could be.
+    pub layers: Vec<HardenedLayer>,
     /// What is wrong with it for measuring, the outer causes first.
     pub troubles: Vec<Trouble>,
 }
@@ -43,12 +47,15 @@ pub fn examine(mut progress: impl FnMut(&str)) -> Report {
     let machine = Machine::here();
     progress("isolation features");
     let features = features();
+    progress("a hardened worker");
+    let layers = hardened::layers();
     let noise = noise::measure(progress);
     let troubles = troubles(&machine, &noise);
     Report {
         machine,
         noise,
         features,
+        layers,
         troubles,
     }
 }

@@ -18,6 +18,7 @@ pub fn render(report: &Report, width: u16) -> String {
     wrap(&mut text, LEGEND, width);
     text.push('\n');
     features(&mut text, report, width);
+    layers(&mut text, report, width);
     troubles(&mut text, &report.troubles, width);
     text
 }
@@ -162,6 +163,29 @@ fn noise(noise: &Noise) -> Vec<(&'static str, String)> {
     ]
 }
 
+fn layers(text: &mut String, report: &Report, width: u16) {
+    if report.layers.is_empty() {
+        let _ = writeln!(
+            text,
+            "No worker process could be started, so nothing is known of hardening.\n"
+        );
+        return;
+    }
+    let mut table = table(width, &["A worker process gives up", "", "which is"]);
+    for held in &report.layers {
+        let standing = match &held.reason {
+            Some(reason) => format!("{}: {reason}", held.standing),
+            None => held.standing.to_string(),
+        };
+        table.add_row([
+            held.layer.to_string().as_str(),
+            &standing,
+            held.layer.what(),
+        ]);
+    }
+    let _ = writeln!(text, "{}\n", table.trim_fmt());
+}
+
 fn features(text: &mut String, report: &Report, width: u16) {
     let mut table = table(width, &["Isolation features", "", "good for"]);
     for feature in &report.features {
@@ -234,14 +258,27 @@ fn wrap(text: &mut String, sentence: &str, width: u16) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Feature, troubles};
+    use super::super::{Feature, HardenedLayer, troubles};
     use super::*;
+    use crate::harden::{Layer, Standing};
 
     fn report(noise: Noise, machine: Machine) -> Report {
         let troubles = troubles(&machine, &noise);
         Report {
             machine,
             noise,
+            layers: vec![
+                HardenedLayer {
+                    layer: Layer::SystemCalls,
+                    standing: Standing::Enforced,
+                    reason: None,
+                },
+                HardenedLayer {
+                    layer: Layer::Landlock,
+                    standing: Standing::Unavailable,
+                    reason: Some("the kernel is older than 5.13, or built without it".to_owned()),
+                },
+            ],
             features: vec![
                 Feature {
                     name: "Landlock".to_owned(),
@@ -317,7 +354,13 @@ mod tests {
     #[test]
     fn every_section_is_there() {
         let text = render(&bad(), 80);
-        for title in ["Machine", "Noise", "Isolation features", "What to do"] {
+        for title in [
+            "Machine",
+            "Noise",
+            "Isolation features",
+            "A worker process gives up",
+            "What to do",
+        ] {
             assert!(
                 text.lines().any(|line| line.starts_with(title)),
                 "{title}\n{text}"

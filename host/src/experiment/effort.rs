@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Budget;
+use crate::options::Hardening;
 use crate::runtime::InstancePolicy;
 
 /// What all trials of a comparison have in common. Every arm does the same.
@@ -24,6 +25,8 @@ pub struct Effort {
     pub free_memory: u64,
     /// What the user wants of instances.
     pub instance: InstancePolicy,
+    /// What worker processes give up.
+    pub hardening: Hardening,
     /// Whether the guest does its jobs at all. What needs no job of it goes on without.
     pub works: bool,
 }
@@ -39,6 +42,7 @@ impl Default for Effort {
             linear_memory: 0,
             free_memory: 4 << 30,
             instance: InstancePolicy::Fresh,
+            hardening: Hardening::default(),
             works: true,
         }
     }

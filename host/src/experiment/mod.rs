@@ -44,6 +44,8 @@ use crate::stats::Better;
 
 pub use crate::sys::escape::Act;
 pub use collected::{Collected, PartLog};
+#[cfg(test)]
+pub(crate) use containment::{Aftermath, Kept};
 pub use effort::Effort;
 pub use escape::{Deed, Reach};
 pub use faults::{Fate, Fault, expected};
@@ -229,8 +231,8 @@ pub const PARTS: [&Part; 17] = [
     &sharing::HELD,
     &sharing::SEEN,
     &identity::IDENTITY,
-    &escape::ESCAPE,
     &containment::CONTAINMENT,
+    &escape::ESCAPE,
 ];
 
 /// What one trial measured.

@@ -8,6 +8,7 @@ use super::{Budget, Effort, PARTS, Part};
 use crate::guest::Guest;
 use crate::job::Limits;
 use crate::machine::memory_available;
+use crate::options::Hardening;
 use crate::runtime::{Cache, InstancePolicy};
 
 /// The guest and the work that it is compared on.
@@ -21,6 +22,8 @@ pub struct Subject {
     pub limits: Limits,
     /// Whether instances are reused.
     pub instance: InstancePolicy,
+    /// What worker processes give up.
+    pub hardening: Hardening,
     /// Where compiled guests are kept.
     pub cache: Cache,
 }
@@ -191,6 +194,7 @@ impl Plan {
             linear_memory: 0,
             free_memory: self.free_memory,
             instance: self.subject.instance,
+            hardening: self.subject.hardening,
             works: true,
         }
     }

@@ -208,7 +208,7 @@ impl Stage for Grid<'_> {
         self.samples.add(&here.series(), sum);
         // What lies between is compared with the same workers in one process.
         let beside = places.iter().filter(|other| {
-            here.between.is_none()
+            self.bench.order.arm == Arm::Thread
                 && other.between.is_some()
                 && (other.guest, other.workers) == (guest, here.workers)
         });

@@ -10,6 +10,7 @@ use super::batch::Loads;
 use super::berth::Berth;
 use super::health::Counters;
 use super::idle::Idle;
+use super::pace::Pace;
 use super::policy::RestartPolicy;
 use super::prepared::Prepared;
 use super::shared::{Incident, Listener, NextRound, Shared};
@@ -78,6 +79,7 @@ pub struct PoolBuilder {
     queue: Option<usize>,
     limits: Limits,
     retries: u32,
+    queue_timeout: Option<Duration>,
     restart: RestartPolicy,
     seed: Option<u64>,
     cache: Cache,
@@ -108,6 +110,7 @@ impl PoolBuilder {
             queue: None,
             limits: Limits::default(),
             retries: 0,
+            queue_timeout: None,
             restart: RestartPolicy::default(),
             seed: None,
             cache: Cache::of_user(),
@@ -207,6 +210,15 @@ impl PoolBuilder {
     /// may have had its effect: with retries, a job runs *at least* once.
     pub fn retries(mut self, retries: u32) -> Self {
         self.retries = retries;
+        self
+    }
+
+    /// How long a job may wait for a worker; then it is lost as [`Lost::Expired`](crate::Lost), and no worker
+    /// runs it. Default: as long as it takes. It is found out when a worker would take the job up, so as late
+    /// as the jobs before it may run ([`Limits::timeout`]). A job that is run again has been taken up, and
+    /// does not expire.
+    pub fn queue_timeout(mut self, queue_timeout: Option<Duration>) -> Self {
+        self.queue_timeout = queue_timeout;
         self
     }
 
@@ -373,10 +385,12 @@ impl PoolBuilder {
         let (stop, stopping) = crossbeam_channel::bounded(0);
         let (closing, draining) = crossbeam_channel::bounded(0);
         let (idling, waiting) = patience(self.wait, self.workers, &*maker);
+        let pace = Pace::new(self.wait, maker.lends(), crate::wait::cpus());
         let shared = Arc::new(Shared {
             maker,
             limits: self.limits,
             retries: self.retries,
+            queue_timeout: self.queue_timeout,
             restart: self.restart,
             listener: self.listener,
             counters: Counters::default(),
@@ -394,6 +408,7 @@ impl PoolBuilder {
             idle: Idle::new(self.workers),
             berths: (0..self.workers).map(|_| Berth::new()).collect(),
             loads: Loads::default(),
+            pace: Arc::new(pace),
             idling,
             waiting: Arc::new(waiting),
             workers: (0..self.workers).map(|_| Mutex::default()).collect(),

@@ -263,7 +263,9 @@ impl Airborne {
     }
 
     fn throw(&mut self, why: Why, now: Instant) {
-        self.thrown = Some((why, self.switch.throw(), now));
+        let thrown = self.switch.throw();
+        tracing::info!(job = self.task.job.number(), ?why, ?thrown, "job is ended");
+        self.thrown = Some((why, thrown, now));
     }
 }
 

@@ -16,6 +16,8 @@ pub struct Health {
     pub failed_starts: u64,
     /// Jobs that were run again after their worker died.
     pub retried: u64,
+    /// Jobs that no worker took up in the time that they might wait.
+    pub expired: u64,
     /// Threads that did not come back and were left behind. Each holds its memory and perhaps a CPU.
     pub abandoned: u64,
     /// Slots that were closed because no worker would start.
@@ -30,6 +32,7 @@ pub(super) struct Counters {
     pub(super) died: AtomicU64,
     pub(super) failed_starts: AtomicU64,
     pub(super) retried: AtomicU64,
+    pub(super) expired: AtomicU64,
     pub(super) abandoned: AtomicU64,
     pub(super) quarantined: AtomicU64,
 }
@@ -47,6 +50,7 @@ impl Counters {
             died: read(&self.died),
             failed_starts: read(&self.failed_starts),
             retried: read(&self.retried),
+            expired: read(&self.expired),
             abandoned: read(&self.abandoned),
             quarantined: read(&self.quarantined),
         }

@@ -13,6 +13,7 @@ mod flight;
 mod health;
 mod idle;
 mod loan;
+mod pace;
 mod policy;
 mod prepared;
 mod shared;

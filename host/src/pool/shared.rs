@@ -13,6 +13,7 @@ use super::berth::{Berth, Crew};
 use super::flight::{Span, Task};
 use super::health::Counters;
 use super::idle::Idle;
+use super::pace::Pace;
 use super::policy::RestartPolicy;
 use super::supervisor::Event;
 use super::ticket::Lost;
@@ -69,6 +70,8 @@ pub(super) struct Shared {
     pub(super) maker: Box<dyn Maker>,
     pub(super) limits: Limits,
     pub(super) retries: u32,
+    /// How long a job may wait for a worker.
+    pub(super) queue_timeout: Option<Duration>,
     pub(super) restart: RestartPolicy,
     pub(super) listener: Option<Listener>,
     pub(super) counters: Counters,
@@ -85,6 +88,7 @@ pub(super) struct Shared {
     pub(super) idle: Idle,
     pub(super) berths: Box<[Berth]>,
     pub(super) loads: Loads,
+    pub(super) pace: Arc<Pace>,
     /// Of slots that wait for work.
     pub(super) idling: Patience,
     /// Of callers that wait for answers.
@@ -129,6 +133,7 @@ impl Shared {
     }
 
     pub(super) fn tell(&self, incident: &Incident<'_>) {
+        log(incident);
         if let Some(listener) = &self.listener {
             // A listener that panics harms nobody but itself.
             let _ = panic::catch_unwind(AssertUnwindSafe(|| listener(incident)));
@@ -144,6 +149,26 @@ impl Shared {
     ) {
         Counters::add(&self.counters.answered);
         task.resolve(worker, span, result);
+    }
+
+    /// Gives back a task that a worker is about to take up, unless it has waited too long: then it is answered.
+    pub(super) fn unless_expired(&self, task: Task) -> Option<Task> {
+        let Some(after) = self.queue_timeout else {
+            return Some(task);
+        };
+        // One that is run again has been taken up before.
+        if task.attempts > 0 || task.submitted.elapsed() <= after {
+            return Some(task);
+        }
+        Counters::add(&self.counters.expired);
+        tracing::info!(job = task.job.number(), "job expired in the queue");
+        self.answer(
+            task,
+            "".into(),
+            Span::nothing(),
+            Err(Lost::Expired { after }),
+        );
+        None
     }
 
     /// Answers a task that no worker takes up, since the pool was stopped.
@@ -193,6 +218,7 @@ impl Shared {
         let again = task.attempts <= self.retries && task.job.can_be_repeated();
         if again && !self.killed.load(Ordering::SeqCst) {
             Counters::add(&self.counters.retried);
+            tracing::info!(job = task.job.number(), attempts = task.attempts, %death, "job is run again");
             return Some(task);
         }
         self.answer(task, worker, span, Err(Lost::Worker(death)));
@@ -205,8 +231,17 @@ impl Shared {
             pid: crew.worker.pid(),
             enforcement: crew.worker.enforcement(),
         });
-        if let Some(held) = info.as_ref().and_then(|info| info.enforcement) {
-            let _ = self.enforcement.set(held);
+        if let Some(info) = &info {
+            tracing::debug!(worker = info.label, pid = info.pid, "worker started");
+        }
+        if let Some(held) = info.as_ref().and_then(|info| info.enforcement)
+            && self.enforcement.set(held).is_ok()
+        {
+            tracing::info!(
+                complete = held.is_complete(),
+                shortcomings = held.shortcomings(),
+                "hardening"
+            );
         }
         *self.workers[slot]
             .lock()
@@ -219,5 +254,26 @@ impl Shared {
             .unwrap_or_else(PoisonError::into_inner);
         info.as_ref()
             .map_or_else(|| "".into(), |info| info.label.as_str().into())
+    }
+}
+
+/// The same for whoever collects structured logs.
+fn log(incident: &Incident<'_>) {
+    match *incident {
+        Incident::Died {
+            worker,
+            death,
+            job,
+            last_words,
+        } => {
+            tracing::warn!(worker, death = death.name(), %death, job, last_words, "worker died");
+        }
+        Incident::StartFailed { slot, death, pause } => {
+            tracing::warn!(slot, %death, pause_s = pause.as_secs_f64(), "worker did not start");
+        }
+        Incident::Quarantined { slot, death } => {
+            tracing::error!(slot, %death, "slot was closed");
+        }
+        Incident::FellBack { to, why } => tracing::warn!(%to, %why, "start method fell back"),
     }
 }

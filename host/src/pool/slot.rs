@@ -10,6 +10,7 @@ use super::batch::Load;
 use super::berth::{Crew, Heard, Landed, Moored};
 use super::flight::{Airborne, Pilot, Span, Task, Why};
 use super::health::Counters;
+use super::pace::{Seat, hold_back};
 use super::policy::{Next, StartRecord};
 use super::shared::{Incident, Shared};
 use super::supervisor::Event;
@@ -25,6 +26,8 @@ pub(super) struct Slot {
     /// The batch that the last job came from.
     load: Option<Arc<Load>>,
     turn: Turn,
+    /// Its place among those who work; none while it is idle.
+    seat: Option<Seat>,
 }
 
 /// Where the next task is looked for first: neither may starve the other.
@@ -92,6 +95,7 @@ impl Slot {
             queue,
             load: None,
             turn: Turn::Queue,
+            seat: None,
         }
     }
 
@@ -290,11 +294,16 @@ impl Slot {
             if let Some(death) = crew.post_mortem() {
                 return Told::WorkerGone(crew, death);
             }
+            self.sit_down();
             match self.take() {
-                Work::Task(task) => return Told::Task(crew, task),
+                Work::Task(task) => match self.shared.unless_expired(task) {
+                    Some(task) => return Told::Task(crew, task),
+                    None => continue,
+                },
                 Work::Over => return Told::Finish,
                 Work::Nothing => {}
             }
+            self.seat = None;
             match self.idle(crew) {
                 Moored::Idle(back) => crew = back,
                 Moored::Landed(crew, landed) => return Told::Landed(crew, landed),
@@ -334,6 +343,28 @@ impl Slot {
                 }
             }
         }
+    }
+
+    /// Takes its place among those who work; where they have more than enough of them, not before they need help.
+    fn sit_down(&mut self) {
+        let pace = &self.shared.pace;
+        if self.seat.is_some() {
+            return;
+        }
+        let seen = || {
+            let wanted_elsewhere =
+                !self.queue.is_empty() || self.shared.killed.load(Ordering::SeqCst);
+            (!wanted_elsewhere).then(|| self.shared.loads.progress())?
+        };
+        self.seat = pace.sit().or_else(|| {
+            if let Some(progress) = seen() {
+                hold_back(progress, |span| {
+                    std::thread::sleep(span);
+                    seen()
+                });
+            }
+            Some(pace.squeeze_in())
+        });
     }
 
     fn work_waits(&self) -> bool {
@@ -421,6 +452,7 @@ impl Slot {
                 };
             }
             (Ok(reply), None | Some((Why::Deadline, Thrown::Asked, _))) => {
+                self.shared.pace.note(span.ended - span.started);
                 answer(task, Ok(reply));
                 return After::Keep;
             }

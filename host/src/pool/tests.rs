@@ -77,6 +77,46 @@ fn a_full_queue_makes_submit_wait() {
 }
 
 #[test]
+fn a_job_that_waits_too_long_expires_and_is_not_run() {
+    let script = Script::new([("slow", Act::EchoAfter(MS(200)))]);
+    let pool = open(builder().queue_timeout(Some(MS(50))), &script);
+    let slow = pool.submit(Job::new("slow")).unwrap();
+    let late = pool.submit(Job::new("late")).unwrap();
+    let batch = pool.submit_many([Job::new("late too")]).unwrap();
+    assert_eq!(output(slow.wait()), b"slow");
+    let expired = Err(Lost::Expired { after: MS(50) });
+    let late = late.wait();
+    assert_eq!((late.result, late.attempts), (expired.clone(), 0));
+    let late: Vec<_> = batch.ordered().map(|late| late.result).collect();
+    assert_eq!(late, [expired]);
+    // Nobody waits any more, so nothing expires.
+    assert_eq!(
+        output(pool.submit(Job::new("in time")).unwrap().wait()),
+        b"in time"
+    );
+    let health = pool.drain();
+    assert_eq!((health.expired, health.answered), (2, 4));
+}
+
+#[test]
+fn a_job_that_is_run_again_does_not_expire() {
+    let script = Script::new([("stuck", Act::BlockStubbornly)]);
+    let limits = with_timeout(Some(MS(50)));
+    let patient = builder()
+        .limits(limits)
+        .retries(1)
+        .queue_timeout(Some(MS(10)));
+    let pool = open(patient, &script);
+    let completion = pool.submit(Job::new("stuck")).unwrap().wait();
+    assert_eq!(completion.attempts, 2);
+    assert!(matches!(
+        completion.result,
+        Err(Lost::Worker(Death::Hung { .. }))
+    ));
+    script.release();
+}
+
+#[test]
 fn a_death_is_told_and_the_next_job_gets_a_new_worker() {
     let script = Script::new([("die", Act::DieTimes(1, Death::Signalled(11)))]);
     let pool = open(builder(), &script);

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::batch::Load;
 use crate::job::{Death, LONGEST, Reply};
+use crate::units::TimeSpan;
 use crate::wait::Patience;
 
 /// How a job's stay in the pool ended.
@@ -37,6 +38,12 @@ pub enum Lost {
     /// Its worker died, and no retry was left.
     #[error("{0}")]
     Worker(Death),
+    /// No worker took it up in the time that it might wait.
+    #[error("no worker took it up within {}", TimeSpan::new(*.after))]
+    Expired {
+        /// How long it might wait.
+        after: Duration,
+    },
     /// The pool was told to stop before the job was done.
     #[error("cancelled: the pool was stopped")]
     Cancelled,
@@ -54,7 +61,7 @@ pub struct Ticket {
 
 /// Keeps the answer until it is fetched.
 #[derive(Debug, Default)]
-struct Desk {
+pub(super) struct Desk {
     /// Set when the answer is there: looked at without the lock.
     ready: AtomicBool,
     inner: Mutex<Inner>,
@@ -154,7 +161,12 @@ enum To {
 impl Promise {
     /// A promise and the claim to it. Whoever waits for it does so with this patience.
     pub(super) fn with_ticket(job: u64, patience: &Arc<Patience>) -> (Self, Ticket) {
-        let desk = Arc::new(Desk::default());
+        Self::at_desk(job, &Arc::default(), patience)
+    }
+
+    /// The same at a desk that is there already. Nothing may ever have been left at it.
+    pub(super) fn at_desk(job: u64, desk: &Arc<Desk>, patience: &Arc<Patience>) -> (Self, Ticket) {
+        let desk = Arc::clone(desk);
         (
             Self {
                 job,

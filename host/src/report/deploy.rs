@@ -4,9 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::evidence::{list, percent};
-use super::price::{
-    Burden, burden, burden_rows, cost, meaning, price_words, saved_names, saving,
-};
+use super::price::{Burden, burden, burden_rows, cost, meaning, price_words, saved_names, saving};
 use super::prose::{Figure, Prose, Source};
 use super::quotient::{Quotient, quotient};
 use super::result::Comparison;
@@ -469,9 +467,21 @@ mod tests {
         comparison.settings.start = StartMethod::Fork;
         comparison.settings.link = LinkKind::Shm;
         for (trust, start, code) in [
-            (Trust::Own, StartMethod::Fork, "    .start(StartMethod::Fork)\n"),
-            (Trust::ThirdParty, StartMethod::Fork, "    .start(StartMethod::Fork)\n"),
-            (Trust::Hostile, StartMethod::Exec, "    .start(StartMethod::Exec)\n"),
+            (
+                Trust::Own,
+                StartMethod::Fork,
+                "    .start(StartMethod::Fork)\n",
+            ),
+            (
+                Trust::ThirdParty,
+                StartMethod::Fork,
+                "    .start(StartMethod::Fork)\n",
+            ),
+            (
+                Trust::Hostile,
+                StartMethod::Exec,
+                "    .start(StartMethod::Exec)\n",
+            ),
         ] {
             let deployment = advice(&comparison, Some(trust)).deployment.unwrap();
             assert_eq!(deployment.start, Some(start));
@@ -485,9 +495,17 @@ mod tests {
     fn each_choice_names_its_rows_and_threads_have_no_way() {
         let dear = advice(&costing(0.25), Some(Trust::Own));
         assert_eq!(dear.rows, ["job.p50", "job.throughput[workers=2]"]);
-        assert!(!dear.sentences.iter().any(|sentence| sentence.starts_with("Started by")));
+        assert!(
+            !dear
+                .sentences
+                .iter()
+                .any(|sentence| sentence.starts_with("Started by"))
+        );
         let hostile = advice(&costing(0.25), Some(Trust::Hostile));
-        assert_eq!(hostile.rows, ["start.first_echo", "message.round_trip[payload=64]"]);
+        assert_eq!(
+            hostile.rows,
+            ["start.first_echo", "message.round_trip[payload=64]"]
+        );
         sentence(&hostile, "Started by exec, so that");
         sentence(&hostile, "Reached over pipe, as it was measured.");
     }
@@ -505,7 +523,10 @@ mod tests {
             }
             rest.push_str(&sentence[at..]);
             let rest = rest.split(" Rests on ").next().unwrap();
-            assert!(!rest.contains(|c: char| c.is_ascii_digit()), "{sentence}: {rest}");
+            assert!(
+                !rest.contains(|c: char| c.is_ascii_digit()),
+                "{sentence}: {rest}"
+            );
         }
     }
 

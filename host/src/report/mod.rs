@@ -13,6 +13,7 @@ mod crossover;
 mod csv;
 mod deploy;
 mod difference;
+mod ending;
 mod evidence;
 mod facts;
 mod file;
@@ -27,6 +28,7 @@ mod output_file;
 mod price;
 mod prose;
 mod quotient;
+mod reach;
 mod result;
 mod rounds;
 #[cfg(test)]
@@ -48,6 +50,7 @@ pub use difference::{
     ArmDifference, Change, ClaimChange, ContainmentChange, Difference, Origin, RowDifference,
     difference, render_difference,
 };
+pub use ending::ending;
 pub use file::{ReadError, read, to_json};
 pub use gate::{Finding, Gate, GateError, Measure, NotPassed, ParseGateError, Passed, Tripped};
 pub use html::html;
@@ -56,8 +59,8 @@ pub use markdown::markdown;
 pub use output_file::OutputFile;
 pub use prose::{Figure, Kind as FigureKind};
 pub use result::{
-    ArmSummary, Comparison, ContainmentRow, Control, GuestInfo, PartInfo, Row, SCHEMA, Settings,
-    Verdict, json_schema,
+    ArmSummary, Comparison, ContainmentRow, Control, Counted, GuestInfo, Injected, PartInfo, Row,
+    SCHEMA, Settings, Verdict, json_schema,
 };
 pub use terminal::{Colour, render};
-pub use warnings::Warning;
+pub use warnings::{Warning, short_time};

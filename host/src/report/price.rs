@@ -130,18 +130,22 @@ fn aspects(comparison: &Comparison) -> [Aspect; 5] {
         aspect("start.first_echo", "start-up", |_, row, better| {
             format!("starts {} {}", gap(row), pick(better, "later", "sooner"))
         }),
-        aspect(TRIP, "the round trip of a short message", |comparison, row, better| {
-            let more = pick(better, "longer", "less");
-            // As in `meaning`: by rounds. The difference of the medians is another number.
-            let gap = way(comparison).map_or_else(
-                || gap(row),
-                |(way, _)| {
-                    let size = way.abs();
-                    Source::Finding("way").mark("size_s", size, &seconds(size))
-                },
-            );
-            format!("takes {gap} {more} for a round trip of {}", small())
-        }),
+        aspect(
+            TRIP,
+            "the round trip of a short message",
+            |comparison, row, better| {
+                let more = pick(better, "longer", "less");
+                // As in `meaning`: by rounds. The difference of the medians is another number.
+                let gap = way(comparison).map_or_else(
+                    || gap(row),
+                    |(way, _)| {
+                        let size = way.abs();
+                        Source::Finding("way").mark("size_s", size, &seconds(size))
+                    },
+                );
+                format!("takes {gap} {more} for a round trip of {}", small())
+            },
+        ),
         aspect("job.p50", "the time of a job", |_, row, better| {
             let more = pick(better, "longer", "less time");
             format!("takes {} {more} for a job", share(row))
@@ -314,7 +318,10 @@ pub(super) fn meaning(comparison: &Comparison) -> Option<String> {
             way_share(share)
         )
     } else {
-        format!("the way to a process and back adds nothing with {}", small())
+        format!(
+            "the way to a process and back adds nothing with {}",
+            small()
+        )
     };
     let limit = limit_words();
     let reach = match found.payload_bytes {

@@ -29,7 +29,7 @@ pub(super) enum Source<'s> {
     Result,
 }
 
-/// The kind of a [`Source`], as it is named in files.
+/// What a number in a sentence is computed from, as it is named in files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
@@ -150,16 +150,16 @@ impl Prose {
         for piece in pieces {
             let (origin, rest) = piece.split_once(then).unwrap_or(("", piece));
             let (shown, after) = rest.split_once(end).unwrap_or((rest, ""));
-            prose.figures.extend(origin_of(origin).map(
-                |(kind, name, field, value)| Figure {
+            prose
+                .figures
+                .extend(origin_of(origin).map(|(kind, name, field, value)| Figure {
                     at: prose.text.len(),
                     bytes: shown.len(),
                     kind,
                     name: name.to_owned(),
                     field: field.to_owned(),
                     value,
-                },
-            ));
+                }));
             prose.text.push_str(shown);
             prose.text.push_str(after);
         }

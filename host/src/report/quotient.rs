@@ -77,8 +77,7 @@ impl Quotient {
             Call::TooFewRounds => "too few rounds".to_owned(),
             Call::NoDifferenceSeen => {
                 let least = detectable(self.ratio, self.margin);
-                let least =
-                    Source::Quotient(&self.name).mark("detectable", least, &percent(least));
+                let least = Source::Quotient(&self.name).mark("detectable", least, &percent(least));
                 format!("no difference of {least} or more")
             }
         }

@@ -48,9 +48,8 @@ pub(super) fn shares_words(comparison: &Comparison) -> Vec<String> {
 /// What was seen, as it stands in this place of the result.
 fn words(place: usize, sharing: &Sharing) -> String {
     let isolation = sharing.isolation;
-    let count = |field: &str, value: u64| {
-        Source::Result.count(&format!("sharing.{place}.{field}"), value)
-    };
+    let count =
+        |field: &str, value: u64| Source::Result.count(&format!("sharing.{place}.{field}"), value);
     let ids = match (sharing.writer_pid, sharing.reader_pid) {
         (Some(writer), Some(reader)) => format!(
             "{} and {}",

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::result::{Comparison, Row, Verdict};
 use super::rounds::values;
-use crate::experiment::{Arm, Reason};
+use super::terminal::show;
+use crate::experiment::{Arm, Collected, Plan, Reason, Unit};
 use crate::stats::{drift, outliers, quantile};
 use crate::units::three_digits;
 
@@ -71,6 +72,14 @@ pub enum Warning {
         /// What, and why, in words.
         what: Vec<String>,
     },
+    /// The rounds without which there is no result did not look as if they would fit into the time that
+    /// was given, when the first jobs had been timed.
+    ShortTime {
+        /// Seconds that they take, roughly.
+        needs_s: f64,
+        /// Seconds that were given.
+        given_s: f64,
+    },
 }
 
 impl fmt::Display for Warning {
@@ -127,6 +136,15 @@ impl fmt::Display for Warning {
             Self::FewRounds { rows: 1 } => f.write_str("1 row has too few rounds for a verdict"),
             Self::FewRounds { rows } => write!(f, "{rows} rows have too few rounds for a verdict"),
             Self::LeftOut { what } => write!(f, "not measured: {}", what.join("; ")),
+            Self::ShortTime { needs_s, given_s } => {
+                let seconds = |seconds: f64| show(seconds, Unit::Seconds);
+                write!(
+                    f,
+                    "the rounds that a verdict needs take about {} here, and {} were given: many rows will have too few",
+                    seconds(*needs_s),
+                    seconds(*given_s)
+                )
+            }
         }
     }
 }
@@ -163,6 +181,9 @@ impl Warning {
             Self::FewRounds { .. } | Self::LeftOut { .. } => {
                 "give more time with --time-budget or --rigorous"
             }
+            Self::ShortTime { .. } => {
+                "give more time with --time-budget, or choose fewer with --experiments"
+            }
         }
     }
 }
@@ -180,6 +201,20 @@ const UNLIKELY: f64 = 0.01;
 const NOISY: f64 = 1.25;
 /// Per cent of the time in which somebody waited for a CPU: more is not an idle machine.
 const PRESSURE: f64 = 5.0;
+
+/// By how much the core rounds must exceed the time before that is told: what they take is guessed from
+/// a few jobs, and a guess that is off by half is a good one.
+const EXCESS: f64 = 1.5;
+
+/// The warning that the time will not do, as soon as the first jobs were timed.
+#[must_use]
+pub fn short_time(plan: &Plan, collected: &Collected) -> Option<Warning> {
+    time_warning(collected.core_s, plan.time.as_secs_f64())
+}
+
+fn time_warning(needs_s: f64, given_s: f64) -> Option<Warning> {
+    (needs_s > EXCESS * given_s).then_some(Warning::ShortTime { needs_s, given_s })
+}
 
 /// What makes the numbers of a comparison less sure than they look. Of the rows that are noisy, of those
 /// with outliers and of those that drifted only the worst is named.
@@ -594,6 +629,18 @@ mod tests {
             found[1].to_string(),
             "1 row has too few rounds for a verdict"
         );
+    }
+
+    #[test]
+    fn time_that_will_not_do_is_told_with_both_figures() {
+        assert_eq!(time_warning(7.5, 5.0), None);
+        assert_eq!(time_warning(0.0, 5.0), None);
+        let found = time_warning(41.2, 5.0).unwrap();
+        assert_eq!(
+            found.to_string(),
+            "the rounds that a verdict needs take about 41.2 s here, and 5.00 s were given: many rows will have too few"
+        );
+        assert!(found.remedy().contains("--experiments"));
     }
 
     #[test]

@@ -83,7 +83,12 @@ fn by_exec(comparison: &Comparison) -> Way<StartMethod> {
         );
         match compared(comparison, sides) {
             Some((quotient, above, below)) => (
-                figures(comparison, &quotient, (above, "exec"), (below, &usual.to_string())),
+                figures(
+                    comparison,
+                    &quotient,
+                    (above, "exec"),
+                    (below, &usual.to_string()),
+                ),
                 ids([above, below]),
             ),
             None => (None, Vec::new()),
@@ -172,9 +177,10 @@ pub(super) fn link(comparison: &Comparison) -> Way<LinkKind> {
         return Way::new(usual, &reason, Vec::new());
     };
     let rows = ids([PIPE, PARKED]);
+    let small = Source::Row(PIPE.0).mark("params.payload", 64.0, "64 B");
     if quotient.call != Call::Above {
         let reason = format!(
-            "Reached over shm: {stays} stays, since pipe was not seen to be quicker; 64 B there and back, both \
+            "Reached over shm: {stays} stays, since pipe was not seen to be quicker; {small} there and back, both \
              sides parked: {figures}"
         );
         return Way::new(usual, &reason, rows);
@@ -185,7 +191,7 @@ pub(super) fn link(comparison: &Comparison) -> Way<LinkKind> {
     match used {
         Some(used) => {
             let reason = format!(
-                "Reached over shm: {stays} stays, since 64 B there and back take {used} as workers wait here \
+                "Reached over shm: {stays} stays, since {small} there and back take {used} as workers wait here \
                  ({}); only with both sides parked is pipe quicker: {figures}",
                 comparison.settings.wait
             );
@@ -193,7 +199,7 @@ pub(super) fn link(comparison: &Comparison) -> Way<LinkKind> {
         }
         None => {
             let reason = format!(
-                "Reached over pipe, which is quicker; 64 B there and back, both sides parked: {figures}"
+                "Reached over pipe, which is quicker; {small} there and back, both sides parked: {figures}"
             );
             Way::new(LinkKind::Pipe, &reason, rows)
         }
@@ -285,7 +291,9 @@ mod tests {
         comparison.settings.start = StartMethod::Fork;
         comparison.settings.link = LinkKind::Shm;
         let ids: Vec<&str> = arms.iter().map(|((id, _), _)| *id).collect();
-        comparison.rows.retain(|row| !ids.contains(&row.id().as_str()));
+        comparison
+            .rows
+            .retain(|row| !ids.contains(&row.id().as_str()));
         for &((id, arm), seconds) in arms {
             let (name, params) = id.split_once('[').unwrap_or((id, "]"));
             let (experiment, metric) = name.split_once('.').unwrap();
@@ -340,7 +348,8 @@ mod tests {
         let way = start(&comparison, Trust::Hostile);
         assert_eq!(way.chosen, StartMethod::Exec);
         assert!(
-            way.reason.ends_with(". Its price is not known: this result has no row of that."),
+            way.reason
+                .ends_with(". Its price is not known: this result has no row of that."),
             "{}",
             way.reason
         );
@@ -435,6 +444,9 @@ mod tests {
         comparison.parts.clear();
         comparison.failures.clear();
         let reason = start(&comparison, Trust::Own).reason;
-        assert!(reason.ends_with("the experiment `start` was not selected."), "{reason}");
+        assert!(
+            reason.ends_with("the experiment `start` was not selected."),
+            "{reason}"
+        );
     }
 }

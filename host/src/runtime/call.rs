@@ -325,7 +325,8 @@ mod tests {
         demand: Demand,
     ) -> Arc<Program> {
         let settings = Settings::new(&limits, metering, demand);
-        let artifact = Artifact::prepare(guest, settings, &Cache::off(), Origin::Own).unwrap();
+        let artifact =
+            Artifact::prepare(guest, settings, &Cache::off(), crate::runtime::Origin::Own).unwrap();
         Arc::new(Program::load(&artifact, limits).unwrap())
     }
 
@@ -648,7 +649,9 @@ mod tests {
         let limits = Limits::default();
         let demand = Demand::of(&guest, Isolation::Process, 1);
         let settings = Settings::new(&limits, Metering::Interruptible, demand);
-        let artifact = Artifact::prepare(&guest, settings, &Cache::off()).unwrap();
+        let artifact =
+            Artifact::prepare(&guest, settings, &Cache::off(), crate::runtime::Origin::Own)
+                .unwrap();
         let program = Program::load(&artifact, limits).unwrap();
         let program = Arc::new(program.with_drill(Some(Drill::Weigh)));
         let mut session = Session::new(program, InstancePolicy::Reused);

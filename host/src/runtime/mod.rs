@@ -64,6 +64,9 @@ pub enum RuntimeError {
     /// The process that compiled it ended without a result.
     #[error("the compiler did not survive it: {0}")]
     CompilerDied(String),
+    /// There is no process to compile it in.
+    #[error("the process that compiles it could not be started: {0}")]
+    NoCompiler(String),
     /// This machine or these settings do not suit the engine.
     #[error("the engine cannot be set up: {0}")]
     Engine(String),

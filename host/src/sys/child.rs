@@ -16,6 +16,8 @@ pub(crate) enum Exit {
     Code(i32),
     /// By this signal.
     Signal(i32),
+    /// By the kernel, for want of memory.
+    OutOfMemory,
 }
 
 /// Opens a child of this process that has not been reaped.

@@ -19,7 +19,7 @@ pub(crate) fn overflow() -> ! {
     #[expect(unconditional_recursion, reason = "the fault is what is wanted")]
     fn deeper(level: u64) -> u64 {
         let room = black_box([level; 64]);
-        deeper(black_box(level + 1)) + room[usize::from(level % 2 == 0)]
+        deeper(black_box(level + 1)) + room[usize::from(level.is_multiple_of(2))]
     }
     black_box(deeper(0));
     std::process::abort()

@@ -14,5 +14,6 @@ pub(crate) mod futex;
 pub(crate) mod heap;
 pub(crate) mod heritage;
 pub(crate) mod mapping;
+pub(crate) mod oom;
 pub(crate) mod probes;
 pub(crate) mod shm;

@@ -43,8 +43,8 @@ impl Compiler<'_> {
         guest: &Guest,
         settings: Settings,
     ) -> Result<Vec<u8>, RuntimeError> {
-        let died = |death: Death| RuntimeError::CompilerDied(death.to_string());
-        let (child, stream) = spawn::program(self.program, Role::Compiler).map_err(died)?;
+        let unborn = |death: Death| RuntimeError::NoCompiler(death.to_string());
+        let (child, stream) = spawn::program(self.program, Role::Compiler).map_err(unborn)?;
         let mut pipe = Pipe::new(stream, MAX_CODE);
         let (done, ended) = crossbeam_channel::bounded(1);
         let compiled = std::thread::scope(|scope| {

@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -19,9 +20,13 @@ use super::chatter::Chatter;
 use crate::link::protocol::Role;
 use crate::sys::child::{self, Exit};
 use crate::sys::futex::Life;
+use crate::sys::oom;
 
 /// Bytes that are read from one process before the others get their turn.
 const GULP: usize = 64 << 10;
+
+/// The signal that cannot be refused.
+const KILLED: i32 = 9;
 
 /// As many gulps as the largest pipe holds that an ordinary user may make (1 MiB, `pipe(7)`).
 const LAST_GULPS: usize = 16;
@@ -31,6 +36,8 @@ pub(super) struct Child {
     pid: u32,
     pidfd: OwnedFd,
     exit: Mutex<Option<Exit>>,
+    /// Whether this host has ended it.
+    killed: AtomicBool,
     ended: Condvar,
     /// Disconnects when the child has ended and was reaped.
     vitals: Receiver<()>,
@@ -54,6 +61,7 @@ impl Child {
 
     /// Ends the process. It has ended when [`Child::wait`] returns.
     pub(super) fn kill(&self) {
+        self.killed.store(true, Ordering::Relaxed);
         // The only refusals are of a process that has ended and of one that is not ours.
         let _ = child::kill(&self.pidfd);
     }
@@ -196,6 +204,7 @@ impl Nursery {
 }
 
 fn look_after(orders: &Receiver<Order>, bell: &OwnedFd) {
+    oom::begin();
     let mut wards: Vec<Ward> = Vec::new();
     let mut buffer = vec![0; GULP];
     loop {
@@ -309,6 +318,7 @@ impl Ward {
             pid,
             pidfd,
             exit: Mutex::new(None),
+            killed: AtomicBool::new(false),
             ended: Condvar::new(),
             vitals,
             life: Arc::default(),
@@ -359,6 +369,11 @@ impl Ward {
             .transpose()?
             .unwrap_or(Exit::Code(-1));
         wards.remove(&self.child.pid);
+        // Whom this host kills itself, nobody else has.
+        let is_foreign = !self.child.killed.load(Ordering::Relaxed);
+        if exit == Exit::Signal(KILLED) && is_foreign && oom::killed(self.child.pid) {
+            return Some(Exit::OutOfMemory);
+        }
         Some(exit)
     }
 

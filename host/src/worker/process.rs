@@ -266,6 +266,7 @@ fn death_of(exit: Exit) -> Death {
     match exit {
         Exit::Code(code) => Death::Exited(code),
         Exit::Signal(signal) => Death::Signalled(signal),
+        Exit::OutOfMemory => Death::OutOfMemory,
     }
 }
 

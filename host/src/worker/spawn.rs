@@ -101,7 +101,7 @@ pub(super) fn acceptable(
     let enforcement =
         said.ok_or_else(|| LinkError::Garbled("it said nothing of its hardening".to_owned()))?;
     match policy {
-        Hardening::Required if !enforcement.is_complete() => {
+        Hardening::Required if !enforcement.is_as_required() => {
             Err(LinkError::Garbled(harden::too_little(&enforcement)))
         }
         Hardening::Off | Hardening::BestEffort | Hardening::Required => Ok(enforcement),
@@ -117,6 +117,7 @@ pub(super) fn stillborn(child: &Child, error: &LinkError) -> Death {
         (LinkError::Closed, Some(Exit::Signal(signal))) if signal != KILLED => {
             format!("it was killed by signal {signal}")
         }
+        (LinkError::Closed, Some(Exit::OutOfMemory)) => "the system had no memory left".to_owned(),
         (LinkError::TimedOut, _) => {
             format!("it was not ready within {} s", START_PATIENCE.as_secs())
         }

@@ -138,7 +138,8 @@ fn a_hostile_worker_costs_nobody_but_the_job_that_it_was_given() {
         round(&siege, 1 << 32, 3, &mut Tally::default());
         let before = Footprint::now();
         round(&siege, 1, COUNT, &mut tally);
-        before.await_return();
+        let after = before.await_return();
+        say(&format!("before {before}\nafter  {after}"));
     });
     assert!(replies > 0, "the bystander was not there");
     tally.check(&Attack::ALL);

@@ -349,7 +349,7 @@ pub(crate) struct Footprint {
 }
 
 /// By so much the host's memory may have grown.
-const GROWTH: u64 = 6 << 20;
+const GROWTH: u64 = 2 << 20;
 
 /// Has the allocator give back what it keeps for the next time: some MiB for each of its arenas, now more
 /// and now less, behind which a leak could hide.

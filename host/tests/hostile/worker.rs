@@ -20,8 +20,9 @@ use rustix::thread::futex::{self, Flags};
 use crate::attack::{Attack, TIGHT};
 use crate::wire::{ALIGNMENT, ENDING, Header, INLINE, Job, Memory, OUTPUT, RING, Wire, Word, kind};
 
-/// Bytes of the trailer with which a worker says that it is ready.
-const READY: u16 = 16;
+/// Bytes of the trailer with which a worker says that it is ready: when it came to be, and what holds of its
+/// hardening. All zeros: at the beginning of time, and nothing.
+const READY: u16 = 16 + 7 * 6;
 
 /// The name under which this program is started to attack before it is ready, too.
 pub(crate) const UNREADY: &str = "unready";

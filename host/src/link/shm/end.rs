@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, getppid};
 
-use super::Layout;
-use crate::link::frame::{Frame, HEADER, Kind, Parts};
+use super::{Layout, PAGE};
+use crate::link::frame::{Frame, HEADER, Kind, Parts, Trailer};
 use crate::link::ring::{Consumer, INLINE, Place, Producer, Record, Zone, pieces};
 use crate::link::signal::{self, Word, Words};
 use crate::link::{Link, LinkError};
@@ -130,6 +130,31 @@ impl Deadline {
     }
 }
 
+/// Up to where the parts of this side's memory have pages, so that writing there cannot fail. It only grows:
+/// the seals keep the other side from taking a page away.
+#[derive(Debug, Default)]
+struct Backed {
+    ring: usize,
+    zones: [usize; Zone::ALL.len()],
+}
+
+impl Backed {
+    /// Has `length` bytes of a part backed, from its beginning at `base` on.
+    fn up_to(
+        reached: &mut usize,
+        length: usize,
+        base: usize,
+        mapping: &OwnMapping,
+    ) -> std::io::Result<()> {
+        if length > *reached {
+            let whole = length.next_multiple_of(PAGE);
+            mapping.back(base + *reached, whole - *reached)?;
+            *reached = whole;
+        }
+        Ok(())
+    }
+}
+
 /// One end of the link.
 #[derive(Debug)]
 pub(crate) struct End {
@@ -138,6 +163,7 @@ pub(crate) struct End {
     their: Layout,
     producer: Producer,
     consumer: Consumer,
+    backed: Backed,
     /// The zone in which a reply lies.
     arena: Arc<Arena>,
     patience: Patience,
@@ -161,6 +187,7 @@ impl End {
             their,
             producer: Producer::new(own.0),
             consumer: Consumer::new(their.0),
+            backed: Backed::default(),
             arena: Arc::new(arena),
             patience,
             watch,
@@ -218,6 +245,23 @@ impl End {
     fn await_room(&mut self) -> Result<(), LinkError> {
         let head = self.await_change(Word::Head, self.producer.head())?;
         Ok(self.producer.hear(head)?)
+    }
+
+    /// Has all places of a record backed that were never written before.
+    fn back(&mut self, record: &Record) -> Result<(), LinkError> {
+        let capacity = self.own.0.capacity;
+        // The first time around, positions are places; that it is over is seen before they come round again.
+        let end = record.next;
+        let mine = &self.sides.mine;
+        if self.backed.ring < capacity as usize {
+            let end = end.min(capacity) as usize;
+            Backed::up_to(&mut self.backed.ring, end, Layout::RING, mine)?;
+        }
+        if let Place::Zone(zone) = record.body {
+            let (reached, base) = (&mut self.backed.zones[zone as usize], self.own.zone(zone));
+            Backed::up_to(reached, record.header.body as usize, base, mine)?;
+        }
+        Ok(())
     }
 
     fn write(&self, position: u32, bytes: &[u8]) {
@@ -294,6 +338,7 @@ impl Link for End {
         while !self.producer.has_room(&record) {
             self.await_room()?;
         }
+        self.back(&record)?;
         self.write_body(record.body, frame.body);
         self.write(self.producer.tail(), &record.header.encode());
         self.write(record.trailer, frame.trailer);
@@ -311,7 +356,10 @@ impl Link for End {
             kind: record.header.kind,
             job: record.header.job,
             body: self.read_body(&record),
-            trailer: self.read_vec(record.trailer, usize::from(record.header.trailer)),
+            trailer: Trailer::filled(usize::from(record.header.trailer), |bytes| {
+                self.read(record.trailer, bytes);
+                Ok::<_, LinkError>(())
+            })?,
         };
         let head = self.consumer.advance(&record);
         signal::publish(&self.sides, Word::Head, head);

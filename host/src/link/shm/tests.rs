@@ -108,7 +108,7 @@ fn jobs_and_replies_of_all_sizes_come_through() {
                 let input = bytes(number, size);
                 host.send(parts(Kind::Job, number, &input, b"")).unwrap();
                 let reply = host.receive().unwrap();
-                assert_eq!(reply.trailer, b"ending");
+                assert_eq!(&reply.trailer[..], b"ending");
                 assert_is(reply, Kind::Reply, number, &input);
             }
         });
@@ -153,7 +153,7 @@ fn streams_both_ways_at_once_stay_whole_over_many_rounds_of_the_ring() {
         for number in 0..FRAMES {
             let body = bytes(number, length(number));
             let frame = end.receive().unwrap();
-            assert_eq!(frame.trailer, &body[..body.len().min(9)]);
+            assert_eq!(&frame.trailer[..], &body[..body.len().min(9)]);
             assert_is(frame, kind, number, &body);
         }
     };

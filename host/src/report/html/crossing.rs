@@ -165,17 +165,13 @@ fn bands(points: &[&CrossoverPoint], x: &Axis) -> Vec<Mark> {
 fn caption(crossover: &Crossover) -> String {
     let all = Source::Crossover("all");
     let job = all.number("job_s", crossover.job_s, &seconds(crossover.job_s));
-    #[expect(clippy::cast_precision_loss, reason = "a payload far below 2^53 bytes")]
+    let share = all.number("share", crossover.share, &tick(crossover.share));
     let verdict = match crossover.payload_bytes {
         Some(bytes) => format!(
-            "pays less than {} with payloads up to {}",
-            tick(crossover.share),
+            "pays less than {share} with payloads up to {}",
             all.number("payload_bytes", bytes as f64, &byte_label(bytes))
         ),
-        None => format!(
-            "does not surely pay less than {} with any payload that was measured",
-            tick(crossover.share)
-        ),
+        None => format!("does not surely pay less than {share} with any payload that was measured"),
     };
     let head = [
         "payload",
