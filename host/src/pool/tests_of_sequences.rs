@@ -407,6 +407,8 @@ impl Play {
                     self.answers.push(answer);
                 }
             }
+            // No job is none that a stopped pool could refuse.
+            Step::Many(fates) if fates.is_empty() && self.stopped => {}
             Step::Many(fates) => {
                 let indices = *next..*next + fates.len();
                 *next = indices.end;
@@ -520,6 +522,7 @@ fn deaths() -> impl Strategy<Value = Death> {
     prop_oneof![
         Just(Death::Exited(3)),
         Just(Death::Signalled(11)),
+        Just(Death::OutOfMemory),
         Just(Death::Panicked("the script says so".to_owned())),
         Just(Death::Garbled("the script says so".to_owned())),
         Just(Death::Hung { after: LIMIT }),

@@ -201,7 +201,7 @@ fn range(rng: &mut Rng) -> (u32, u32) {
         2 => (end + 1, 0),
         3 => (u32::MAX, small),
         4 => (small, u32::MAX),
-        5 => (u32::MAX - small + 1, small),
+        5 => (0u32.wrapping_sub(small), small),
         6 => (rng.u32(..), rng.u32(..)),
         7 => (1 << 31, 1 << 31),
         8 => (near(rng, MEMORY), near(rng, MEMORY)),

@@ -47,11 +47,13 @@ pub(crate) fn smith(seed: u64) -> Smithed {
     let input = (0..rng.usize(0..300)).map(|_| rng.u8(..)).collect();
     let imports = imports(&mut rng);
     let config = config(&mut rng, &imports);
+    let mut last = None;
     let module = (0..100).find_map(|_| {
         let bytes: Vec<u8> = (0..rng.usize(2000..12_000)).map(|_| rng.u8(..)).collect();
-        Module::new(config.clone(), &mut Unstructured::new(&bytes)).ok()
+        let made = Module::new(config.clone(), &mut Unstructured::new(&bytes));
+        made.map_err(|error| last = Some(error)).ok()
     });
-    let module = module.expect("random bytes make a module");
+    let module = module.unwrap_or_else(|| panic!("random bytes make no module: {last:?}"));
     Smithed {
         wasm: wrapped(&module.to_bytes(), imports.len()),
         input,
