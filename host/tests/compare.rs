@@ -406,17 +406,17 @@ fn whichever_trial_is_killed_it_is_a_failure_of_its_own_and_the_other_rows_are_t
         ("@argon2", "job", first_trial, "calibration", "job.p50"),
         ("@echo", "job", later_trial, "", "job.p50"),
         ("@echo", "memory", later_trial, "", "memory."),
-        ("@echo", "identity,message", later_trial, "", "message.round_trip"),
+        (
+            "@echo",
+            "identity,message",
+            later_trial,
+            "",
+            "message.round_trip",
+        ),
         ("@echo", "scaling", trial_of_a_trial, "grid", "scaling."),
     ];
     for (guest, experiments, find, part, row) in cases {
-        let args = [
-            guest,
-            "--time-budget",
-            "12s",
-            "--experiments",
-            experiments,
-        ];
+        let args = [guest, "--time-budget", "12s", "--experiments", experiments];
         let (code, text, result) = with_one_killed(&args, find);
         let failures = result["failures"].as_array().unwrap();
         assert_eq!(failures.len(), 1, "{experiments}: {failures:?}");
