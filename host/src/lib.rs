@@ -43,6 +43,8 @@
 struct Readme;
 
 mod exit_code;
+#[cfg(test)]
+mod fuzz;
 mod guest;
 mod job;
 mod mail;

@@ -1,20 +1,14 @@
-//! The decoders against hundreds of millions of inputs: half of them random, half nearly as they should be.
+//! The decoders of the link against hundreds of millions of inputs; see `fuzz.rs` at the top.
 //!
-//! A second opinion says what has to be accepted: it is written from the layout, in wider numbers, and
-//! shares nothing with the code on trial. The usual test run tries a few; the whole is
-//!
-//! ```text
-//! COFFERDAM_FUZZ_CASES=500000000 cargo test --release -p cofferdam --lib -- --ignored --nocapture fuzz
-//! ```
-
-use std::io::Write;
-use std::time::Instant;
+//! The second opinion is written from the layout, in wider numbers, and shares nothing with the code on
+//! trial.
 
 use fastrand::Rng;
 
 use super::frame::{Frame, HEADER, Header};
 use super::protocol::FromWorker;
 use super::ring::{Bounds, Consumer, Place, Zone};
+use crate::fuzz::{try_out, try_out_wished};
 use crate::payload::Body;
 
 /// Cases in a test run for every day, for each decoder.
@@ -201,9 +195,6 @@ fn header_should_be(bytes: &[u8; HEADER], limit: Option<u64>) -> Option<Accepted
     })
 }
 
-/// A trial of one case: whether it was accepted.
-type Trial = fn(&mut Rng) -> bool;
-
 fn ring_record(rng: &mut Rng) -> bool {
     let said = Said::draw(rng);
     let (is, should_be) = (said.is(), said.should_be());
@@ -298,33 +289,6 @@ fn saying(rng: &mut Rng) -> bool {
         FromWorker::Ready(..) | FromWorker::Recv(_) => {}
     }
     true
-}
-
-/// Tries so many cases, and says how many were accepted.
-fn try_out(cases: u64, seed: u64, trial: Trial) -> u64 {
-    let mut rng = Rng::with_seed(seed);
-    let accepted = (0..cases).filter(|_| trial(&mut rng)).count() as u64;
-    // Else the cases would not be near enough to what is valid to prove anything, or too near.
-    assert!(
-        (cases / 20..cases * 19 / 20).contains(&accepted),
-        "{accepted} of {cases}"
-    );
-    accepted
-}
-
-fn try_out_wished(name: &str, trial: Trial) {
-    let wish = |variable: &str| std::env::var(variable).ok()?.parse().ok();
-    let cases = wish("COFFERDAM_FUZZ_CASES").unwrap_or(500_000_000);
-    let seed = wish("COFFERDAM_FUZZ_SEED").unwrap_or(1);
-    let start = Instant::now();
-    let accepted = try_out(cases, seed, trial);
-    let seconds = start.elapsed().as_secs_f64();
-    let _ = writeln!(
-        std::io::stdout(),
-        "{name}: {cases} cases with seed {seed}, {accepted} accepted and {} refused, each as it should be \
-         ({seconds:.0} s)",
-        cases - accepted
-    );
 }
 
 #[test]

@@ -25,6 +25,8 @@ mod tests;
 mod tests_of_batches;
 #[cfg(test)]
 mod tests_of_calls;
+#[cfg(test)]
+mod tests_of_sequences;
 mod ticket;
 
 use std::sync::atomic::{AtomicU64, Ordering};

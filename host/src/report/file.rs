@@ -94,7 +94,7 @@ struct Head {
     schema: Option<serde_json::Value>,
 }
 
-fn parse(text: &[u8]) -> Result<Comparison, ReadError> {
+pub(super) fn parse(text: &[u8]) -> Result<Comparison, ReadError> {
     let _: IgnoredAny = serde_json::from_slice(text).map_err(|error| wrong(text, &error))?;
     let head: Option<Head> = serde_json::from_slice(text).ok();
     let Some(serde_json::Value::String(schema)) = head.and_then(|head| head.schema) else {

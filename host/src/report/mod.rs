@@ -17,6 +17,8 @@ mod ending;
 mod evidence;
 mod facts;
 mod file;
+#[cfg(test)]
+mod fuzz;
 mod gate;
 mod histogram;
 mod html;

@@ -112,19 +112,8 @@ impl Cache {
         if let Err(error) = file.read_to_end(&mut bytes) {
             return Err(CacheError::Folder { path, error });
         }
-        let damaged = |why| CacheError::Damaged {
-            path: path.clone(),
-            why,
-        };
-        let (header, code) = bytes
-            .split_at_checked(HEADER)
-            .ok_or_else(|| damaged("cut off"))?;
-        let (magic, digest) = header.split_at(MAGIC.len());
-        if magic != MAGIC {
-            return Err(damaged("another layout"));
-        }
-        if Sha256::digest(code).as_slice() != digest {
-            return Err(damaged("its digest does not match"));
+        if let Err(why) = decode(&bytes) {
+            return Err(CacheError::Damaged { path, why });
         }
         // The time of last use orders the entries when room is needed; it is worth no error.
         let _ = file.set_modified(SystemTime::now());
@@ -165,14 +154,38 @@ impl Cache {
     }
 }
 
+/// The code of an entry.
+///
+/// # Errors
+/// What is wrong with it.
+pub(super) fn decode(entry: &[u8]) -> Result<&[u8], &'static str> {
+    let (header, code) = entry.split_at_checked(HEADER).ok_or("cut off")?;
+    let (magic, digest) = header.split_at(MAGIC.len());
+    if magic != MAGIC {
+        return Err("another layout");
+    }
+    if Sha256::digest(code).as_slice() != digest {
+        return Err("its digest does not match");
+    }
+    Ok(code)
+}
+
 fn entry(folder: &Path, guest: &Guest, fingerprint: &str) -> PathBuf {
     folder.join(format!("{}-{fingerprint}.cwasm", guest.sha256()))
 }
 
+/// What stands before the code in an entry.
+pub(super) fn header(code: &[u8]) -> [u8; HEADER] {
+    let mut header = [0; HEADER];
+    let (magic, digest) = header.split_at_mut(MAGIC.len());
+    magic.copy_from_slice(MAGIC);
+    digest.copy_from_slice(&Sha256::digest(code));
+    header
+}
+
 fn write_durably(path: &Path, code: &[u8]) -> io::Result<()> {
     let mut file = File::create_new(path)?;
-    file.write_all(MAGIC)?;
-    file.write_all(&Sha256::digest(code))?;
+    file.write_all(&header(code))?;
     file.write_all(code)?;
     file.sync_all()
 }

@@ -11,6 +11,8 @@ mod cache;
 mod call;
 mod config;
 mod drill;
+#[cfg(test)]
+mod fuzz;
 mod imports;
 mod interrupt;
 mod limiter;

@@ -4,10 +4,17 @@
 //! These are proofs and no benchmarks: the times that they print are those of a machine that does nothing
 //! else, and say nothing beside another arm.
 
-use std::fs;
+mod fault;
+mod faults;
+mod footprint;
+mod roll;
+mod soak;
+#[path = "../../../../host/tests/differential/trial/mod.rs"]
+mod trial;
+
 use std::ops::Range;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use clap::{Args, Parser, Subcommand};
 use cofferdam::{
@@ -15,8 +22,9 @@ use cofferdam::{
     WaitPolicy,
 };
 use cofferdam_benches::arms::{kill, until};
-use cofferdam_benches::proc::{Child, State, children, memory};
 use cofferdam_benches::{Failure, LINKS};
+
+use footprint::Footprint;
 
 /// Prove what must hold however long it goes on
 #[derive(Debug, Parser)]
@@ -32,6 +40,23 @@ enum What {
     Jobs(Jobs),
     /// Kill the worker and use its successor, over and over, and look for what stays behind
     Cycles(Cycles),
+    /// Run random modules in threads, in processes and by wasmtime alone, and compare all that can be seen
+    Differential(Differential),
+    /// Run jobs of which one in a hundred comes to a bad end, and check that only that one does
+    Faults(faults::Faults),
+    /// Keep pools of both isolations under load with one fault a second, and look for what goes wrong or
+    /// stays behind
+    Soak(soak::Soak),
+}
+
+#[derive(Debug, Args)]
+struct Differential {
+    /// Modules
+    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    count: u64,
+    /// The first module; the others follow
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
 }
 
 #[derive(Debug, Args)]
@@ -117,6 +142,9 @@ fn main() -> ExitCode {
     let done = match Cli::parse().what {
         What::Jobs(args) => jobs(&args),
         What::Cycles(args) => cycles(&args),
+        What::Differential(args) => differential(&args),
+        What::Faults(args) => faults::faults(&args),
+        What::Soak(args) => soak::soak(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -125,6 +153,14 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn differential(args: &Differential) -> Result<(), Failure> {
+    let start = Instant::now();
+    let tally = trial::compare(args.seed..args.seed + args.count, None);
+    let seconds = start.elapsed().as_secs_f64();
+    println(&format!("{tally} ({seconds:.0} s)"));
+    Ok(tally.verdict()?)
 }
 
 /// Jobs that are handed in at once.
@@ -206,9 +242,6 @@ fn mixed(number: u64) -> u64 {
 /// Cycles before the first look: caches and the allocator's arenas have their size by then.
 const WARM_UP: u64 = 200;
 
-/// By so much the host's resident memory may have grown.
-const GROWTH: f64 = 2_097_152.0;
-
 fn cycles(args: &Cycles) -> Result<(), Failure> {
     let killable = |combination: &Combination| {
         combination.way.is_some()
@@ -253,90 +286,6 @@ fn worker_of(pool: &Pool) -> Result<u32, Failure> {
     let workers = pool.workers();
     let worker = workers.first().ok_or("there is no worker")?;
     Ok(worker.pid.ok_or("the worker has no process of its own")?)
-}
-
-/// So many looks without a change are quiet: 20 ms lie between two, and making a spare worker takes less.
-const QUIET_LOOKS: u32 = 10;
-
-/// What this process holds of the system.
-struct Footprint {
-    descriptors: usize,
-    maps: usize,
-    children: usize,
-    zombies: usize,
-    resident: f64,
-}
-
-impl Footprint {
-    /// When nothing has come or gone for a while: the last worker may still be reaped, and the next spare
-    /// one made.
-    fn settled() -> Result<Self, Failure> {
-        let mut same = 0;
-        let mut last = Self::now()?;
-        until("processes or descriptors come and go without end", || {
-            std::thread::sleep(Duration::from_millis(20));
-            let now = Self::now()?;
-            same = if now.held() == last.held() {
-                same + 1
-            } else {
-                0
-            };
-            last = now;
-            Ok((same >= QUIET_LOOKS).then_some(()))
-        })?;
-        Ok(last)
-    }
-
-    fn held(&self) -> [usize; 3] {
-        [self.zombies, self.children, self.descriptors]
-    }
-
-    fn now() -> Result<Self, Failure> {
-        let family = children()?;
-        let is_zombie = |child: &&Child| child.state == State::Zombie;
-        Ok(Self {
-            descriptors: fs::read_dir("/proc/self/fd")?.count(),
-            maps: fs::read_to_string("/proc/self/maps")?.lines().count(),
-            children: family.len(),
-            zombies: family.iter().filter(is_zombie).count(),
-            resident: memory(std::process::id())?.resident,
-        })
-    }
-
-    fn check(&self, after: &Self) -> Result<(), String> {
-        let grown = |what: &str, before: usize, after: usize, slack: usize| {
-            if after > before + slack {
-                return Err(format!("{what} grew from {before} to {after}"));
-            }
-            Ok(())
-        };
-        grown("descriptors", self.descriptors, after.descriptors, 0)?;
-        // The allocator may map another arena at any time.
-        grown("maps", self.maps, after.maps, 4)?;
-        grown("children", self.children, after.children, 0)?;
-        grown("zombies", 0, after.zombies, 0)?;
-        if after.resident > self.resident + GROWTH {
-            return Err(format!(
-                "resident memory grew from {} to {} bytes",
-                self.resident, after.resident
-            ));
-        }
-        Ok(())
-    }
-}
-
-impl std::fmt::Display for Footprint {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "{} descriptors, {} maps, {} children, {} zombies, {:.0} KiB resident",
-            self.descriptors,
-            self.maps,
-            self.children,
-            self.zombies,
-            self.resident / 1024.0
-        )
-    }
 }
 
 fn chosen(only: &str, kind: impl Fn(&Combination) -> bool) -> Result<Vec<Combination>, Failure> {
