@@ -45,7 +45,10 @@ pub use crate::sys::escape::Act;
 pub use collected::{Collected, PartLog};
 pub use effort::Effort;
 pub use escape::{Deed, Reach};
-pub use faults::{Fate, Fault, expected};
+pub use faults::{
+    CATALOGUE, Ending, Entry, Expected, Fate, Fault, Injector, Loss, Misdeed, Observation, Programs, Proof,
+    Refusal, Setting, document, expected, sacrifice, serve_sacrifice,
+};
 pub(crate) use injection::Injection;
 pub(crate) use memory::pss;
 pub use pairing::{Paired, paired};
