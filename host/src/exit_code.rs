@@ -8,7 +8,8 @@ use std::process::ExitCode;
 pub enum Exit {
     /// 0: all was done.
     Done,
-    /// 1: some job failed; the others were done.
+    /// 1: some job failed; the others were done. Of a comparison: a trial failed, or a fault went
+    /// otherwise than it must.
     JobFailed,
     /// 2: the command line was not understood.
     Usage,

@@ -152,17 +152,14 @@ impl Job {
         number: u64,
         seed: Option<u64>,
         input: Input,
-        mail: Arc<dyn Mail>,
+        mailbox: &Arc<Mailbox>,
     ) -> Self {
         Self {
             input,
             number,
             seed,
             timeout: None,
-            mailbox: Some(Arc::new(Mailbox {
-                relay: Some(mail),
-                ..Mailbox::default()
-            })),
+            mailbox: Some(Arc::clone(mailbox)),
         }
     }
 }

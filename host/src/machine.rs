@@ -142,6 +142,12 @@ fn after<'t>(text: &'t str, key: &str) -> Option<&'t str> {
     Some(line.split_once(':')?.1.trim())
 }
 
+/// Bytes of memory that programs could have now without swapping; `None` where the kernel does not say.
+pub(crate) fn memory_available() -> Option<u64> {
+    let meminfo = fs::read_to_string("/proc/meminfo").ok()?;
+    kilobytes(&meminfo, "MemAvailable")
+}
+
 fn kilobytes(meminfo: &str, key: &str) -> Option<u64> {
     let kilobytes: u64 = after(meminfo, key)?
         .strip_suffix("kB")?

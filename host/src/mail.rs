@@ -79,6 +79,14 @@ impl Mailbox {
         &NONE
     }
 
+    /// The mailbox of every job on the child's side.
+    pub(crate) fn relayed(relay: Arc<dyn Mail>) -> Arc<Self> {
+        Arc::new(Self {
+            relay: Some(relay),
+            ..Self::default()
+        })
+    }
+
     pub(crate) fn has_handlers(&self) -> bool {
         self.on_post.is_some() || self.on_log.is_some()
     }

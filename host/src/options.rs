@@ -105,6 +105,11 @@ impl Default for CompileLimits {
     }
 }
 
+impl Isolation {
+    /// Everything that there is, in the order in which it is told of.
+    pub const ALL: [Self; 2] = [Self::Thread, Self::Process];
+}
+
 impl fmt::Display for Isolation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -112,6 +117,11 @@ impl fmt::Display for Isolation {
             Self::Process => "process",
         })
     }
+}
+
+impl StartMethod {
+    /// Everything that there is, in the order in which it is told of.
+    pub const ALL: [Self; 3] = [Self::Exec, Self::Fork, Self::Spare];
 }
 
 impl fmt::Display for StartMethod {
@@ -124,6 +134,11 @@ impl fmt::Display for StartMethod {
     }
 }
 
+impl LinkKind {
+    /// Everything that there is, in the order in which it is told of.
+    pub const ALL: [Self; 2] = [Self::Pipe, Self::Shm];
+}
+
 impl fmt::Display for LinkKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -131,6 +146,11 @@ impl fmt::Display for LinkKind {
             Self::Shm => "shm",
         })
     }
+}
+
+impl WaitPolicy {
+    /// Everything that there is, in the order in which it is told of.
+    pub const ALL: [Self; 3] = [Self::Spin, Self::Park, Self::Auto];
 }
 
 impl fmt::Display for WaitPolicy {
@@ -150,5 +170,35 @@ impl fmt::Display for Hardening {
             Self::BestEffort => "best-effort",
             Self::Required => "required",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::InstancePolicy;
+
+    /// The names of all variants, as the published schema has them: made from the type itself.
+    fn names<T: JsonSchema>() -> Vec<String> {
+        let schema = schemars::schema_for!(T).to_value();
+        let one_of = schema["oneOf"].as_array().expect("each variant has words");
+        let name = |variant: &serde_json::Value| variant["const"].as_str().map(str::to_owned);
+        one_of.iter().filter_map(name).collect()
+    }
+
+    fn listed<T: Serialize>(all: &[T]) -> Vec<String> {
+        let name = |one| serde_json::to_value(one).expect("a word");
+        all.iter()
+            .filter_map(|one| name(one).as_str().map(str::to_owned))
+            .collect()
+    }
+
+    #[test]
+    fn the_lists_of_all_choices_have_each_of_them_once() {
+        assert_eq!(listed(&Isolation::ALL), names::<Isolation>());
+        assert_eq!(listed(&StartMethod::ALL), names::<StartMethod>());
+        assert_eq!(listed(&LinkKind::ALL), names::<LinkKind>());
+        assert_eq!(listed(&WaitPolicy::ALL), names::<WaitPolicy>());
+        assert_eq!(listed(&InstancePolicy::ALL), names::<InstancePolicy>());
     }
 }

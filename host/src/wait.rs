@@ -106,7 +106,7 @@ impl Patience {
 }
 
 /// The CPUs that this process may use; asked once, since the answer takes as long as a wake-up.
-fn cpus() -> usize {
+pub(crate) fn cpus() -> usize {
     static CPUS: OnceLock<usize> = OnceLock::new();
     *CPUS.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from))
 }

@@ -150,6 +150,19 @@ fn a_quick_comparison_judges_every_claim_and_every_form_is_made_from_its_file() 
     // (Whether the interval says so too depends on how busy this machine is.)
     assert!(stated > 1.0, "{stated}");
 
+    // The guest's own memory is the same wherever it lives, and comes in pages of wasm.
+    let linear = row(&result, "memory", "linear_memory");
+    let bytes = |arm: &str| linear["arms"][arm]["value"].as_f64().unwrap();
+    assert!(bytes("thread") >= 65536.0 && bytes("thread") % 65536.0 == 0.0);
+    assert_eq!(bytes("thread"), bytes("process"));
+    // What a quick look has no time for is said.
+    let left_out = result["left_out"].as_array().unwrap();
+    assert!(
+        left_out
+            .iter()
+            .any(|one| one["what"] == "32 workers at work")
+    );
+
     let containment = result["containment"].as_array().unwrap();
     assert_eq!(containment.len(), 2 * FATES.len());
     for (fault, in_thread, in_process) in FATES {
@@ -318,6 +331,132 @@ fn a_trial_that_is_killed_is_a_failure_and_the_rest_goes_on() {
     assert_eq!(result["complete"], true);
     assert_eq!(result["failures"].as_array().unwrap().len(), 1);
     assert!(row(&result, "job", "p50")["verdict"].is_string());
+}
+
+/// The trials that a process has ordered and that run by now. A child that does not run this program
+/// yet still has the command line of its parent.
+fn trials_of(parent: u32) -> Vec<u32> {
+    let is_trial = |pid: &u32| {
+        let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        line.split(|&byte| byte == 0).nth(1) == Some(b"__trial")
+    };
+    let children = common::children_of(parent).into_iter();
+    children.map(|seen| seen.pid).filter(is_trial).collect()
+}
+
+fn first_trial(host: u32) -> Option<u32> {
+    trials_of(host).first().copied()
+}
+
+/// A trial after the one that times the first jobs.
+fn later_trial(host: u32) -> Option<u32> {
+    let first = common::wait_for("the first trial", || first_trial(host));
+    common::wait_until("its end", || !trials_of(host).contains(&first));
+    common::wait_for("another trial", || first_trial(host)).into()
+}
+
+/// A trial that a trial has ordered.
+fn trial_of_a_trial(host: u32) -> Option<u32> {
+    trials_of(host).into_iter().find_map(first_trial)
+}
+
+/// The sacrificial host of a worker that stands still: the fault has been injected.
+fn host_of_a_stopped_worker(host: u32) -> Option<u32> {
+    let all = common::processes();
+    let parent = |pid: u32| {
+        all.iter()
+            .find(|seen| seen.pid == pid)
+            .map(|seen| seen.parent)
+    };
+    let trials = trials_of(host);
+    let stopped = all.iter().filter(|seen| seen.state == 'T');
+    stopped
+        .filter_map(|seen| {
+            let above = std::iter::successors(parent(seen.pid), |&pid| parent(pid));
+            above.take(4).find(|pid| trials.contains(pid))
+        })
+        .next()
+}
+
+/// Compares until the end, but kills the trial that `find` finds: the exit code, the text and the result.
+fn with_one_killed(args: &[&str], find: fn(u32) -> Option<u32>) -> (Option<i32>, String, Value) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("result.json");
+    let mut child = compare_into(folder.path(), &file, args)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let trial = common::wait_for("the trial to kill", || find(child.id()));
+    common::send(trial, Signal::KILL);
+    let text = output_of(&mut child);
+    let code = child.wait().unwrap().code();
+    let result = read(&file);
+    assert_valid(&result);
+    (code, text, result)
+}
+
+#[test]
+fn whichever_trial_is_killed_it_is_a_failure_of_its_own_and_the_other_rows_are_there() {
+    type Find = fn(u32) -> Option<u32>;
+    let cases: [(&str, Find, &str, &str); 5] = [
+        ("job", first_trial, "calibration", "job.p50"),
+        ("job", later_trial, "", "job.p50"),
+        ("memory", later_trial, "", "memory."),
+        ("identity,message", later_trial, "", "message.round_trip"),
+        ("scaling", trial_of_a_trial, "grid", "scaling."),
+    ];
+    for (experiments, find, part, row) in cases {
+        let args = [
+            "@echo",
+            "--time-budget",
+            "12s",
+            "--experiments",
+            experiments,
+        ];
+        let (code, text, result) = with_one_killed(&args, find);
+        let failures = result["failures"].as_array().unwrap();
+        assert_eq!(failures.len(), 1, "{experiments}: {failures:?}");
+        let (named, error) = (&failures[0]["part"], &failures[0]["error"]);
+        assert!(named.as_str().unwrap().contains(part), "{failures:?}");
+        assert!(error.as_str().unwrap().contains("signal: 9"), "{error}");
+        assert!(!text.contains("first input"), "{experiments}: {text}");
+        assert_eq!(code, Some(1), "{experiments}: {text}");
+        assert_eq!(result["complete"], true);
+        let rows = result["rows"].as_array().unwrap().iter();
+        let names = rows.map(|row| {
+            format!(
+                "{}.{}",
+                row["experiment"].as_str().unwrap(),
+                row["metric"].as_str().unwrap()
+            )
+        });
+        let named = names.filter(|name| name.starts_with(row)).count();
+        assert!(named > 0, "{experiments}");
+    }
+}
+
+#[test]
+fn a_sacrificial_host_that_somebody_else_kills_has_no_fate_and_is_tried_again() {
+    for find in [later_trial, host_of_a_stopped_worker] {
+        let args = ["@echo", "--quick", "--experiments", "containment"];
+        let (code, text, result) = with_one_killed(&args, find);
+        assert_eq!(code, Some(1), "{text}");
+        let failures = result["failures"].as_array().unwrap();
+        assert_eq!(failures.len(), 1, "{failures:?}");
+        let error = failures[0]["error"].as_str().unwrap();
+        assert!(error.contains("signal: 9"), "{error}");
+        assert!(error.contains("tried once more"), "{error}");
+        // Every fault has its row, and each went as it must.
+        let containment = result["containment"].as_array().unwrap();
+        assert_eq!(containment.len(), 2 * FATES.len());
+        for row in containment {
+            assert_eq!(row["observed"], row["expected"], "{row}");
+        }
+        let claims = result["claims"].as_array().unwrap();
+        let crash = claims.iter().find(|claim| claim["id"] == "crash").unwrap();
+        assert_eq!(crash["verdict"], "confirmed", "{crash}");
+    }
 }
 
 /// Waits until something has been measured and saved.
@@ -591,6 +730,85 @@ fn what_is_read_is_never_overwritten() {
         .unwrap();
     assert_eq!(output.status.code(), Some(2), "{output:?}");
     assert!(fs::read(&file).unwrap() == before);
+}
+
+/// A comparison that would write over what it reads; `args` come before `--export-json FILE`.
+fn refused(folder: &Path, args: &[&str], file: &Path, stdin: Stdio) {
+    let mut command = compare_into(folder, file, &["--experiments", "identity"]);
+    let output = command.args(args).stdin(stdin).output().unwrap();
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{args:?}: {errors}");
+    assert!(
+        errors.contains("that is read, and would be lost"),
+        "{args:?}: {errors}"
+    );
+}
+
+#[test]
+fn no_input_is_overwritten_by_whatever_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let inputs = folder.path().join("inputs");
+    fs::create_dir(&inputs).unwrap();
+    let data = inputs.join("data.txt");
+    fs::write(&data, "one\ntwo\n").unwrap();
+    let link = folder.path().join("link.txt");
+    std::os::unix::fs::symlink(&data, &link).unwrap();
+    let plain = data.to_str().unwrap();
+    let linked = link.to_str().unwrap();
+    let inside = inputs.to_str().unwrap();
+    let opened = || Stdio::from(fs::File::open(&data).unwrap());
+    for (given, file) in [
+        (["--lines", plain, "@echo"], &data),
+        (["--lines", plain, "@echo"], &link),
+        (["--lines", linked, "@echo"], &data),
+        (["--input-file", plain, "@echo"], &data),
+        (["--input-file", linked, "@echo"], &link),
+        (["--input-dir", inside, "@echo"], &data),
+        (["--input-dir", inside, "@echo"], &link),
+    ] {
+        refused(folder.path(), &given, file, Stdio::null());
+    }
+    // Standard input is a file too, where the shell makes it one.
+    refused(folder.path(), &["--lines", "-", "@echo"], &data, opened());
+    refused(
+        folder.path(),
+        &["--input-file", "-", "@echo"],
+        &data,
+        opened(),
+    );
+    assert_eq!(fs::read_to_string(&data).unwrap(), "one\ntwo\n");
+    assert!(link.is_symlink());
+}
+
+#[test]
+fn a_guest_from_standard_input_is_not_overwritten() {
+    let folder = tempfile::tempdir().unwrap();
+    let guest = folder.path().join("guest.wat");
+    let text = common::wat(
+        r#"
+        (func (export "handle") (result i32) (i32.const 0))"#,
+    );
+    fs::write(&guest, &text).unwrap();
+    let opened = Stdio::from(fs::File::open(&guest).unwrap());
+    refused(folder.path(), &["-"], &guest, opened);
+    assert_eq!(fs::read_to_string(&guest).unwrap(), text);
+}
+
+#[test]
+fn an_input_keeps_its_content_under_its_other_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data.txt");
+    fs::write(&data, "one\ntwo\n").unwrap();
+    let other = folder.path().join("result.json");
+    fs::hard_link(&data, &other).unwrap();
+    let lines = data.to_str().unwrap();
+    let args = ["--experiments", "identity", "--time-budget", "2s"];
+    let mut command = compare_into(folder.path(), &other, &args);
+    let given = ["--lines", lines, "@echo"];
+    let output = command.args(given).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(fs::read_to_string(&data).unwrap(), "one\ntwo\n");
+    assert_valid(&read(&other));
 }
 
 #[test]

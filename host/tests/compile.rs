@@ -10,7 +10,7 @@ use cofferdam::{
     RuntimeError,
 };
 
-use common::{COFFERDAM, ISOLATIONS, MS, children_of, for_each, guest, handle, reply, wait_until};
+use common::{COFFERDAM, MS, children_of, for_each, guest, handle, reply, wait_until};
 
 /// A number as wasm writes it.
 fn leb(mut number: usize) -> Vec<u8> {
@@ -96,7 +96,7 @@ fn within(timeout: Duration, memory: ByteSize) -> CompileLimits {
 #[test]
 fn a_module_that_takes_too_long_to_compile_is_given_up_in_time() {
     let bomb = huge_function();
-    for isolation in ISOLATIONS {
+    for isolation in Isolation::ALL {
         let start = Instant::now();
         let limits = within(MS(500), ByteSize::from_mib(4096));
         let error = refused(isolated(&bomb, isolation, limits));
@@ -114,7 +114,7 @@ fn a_module_that_takes_too_long_to_compile_is_given_up_in_time() {
 #[test]
 fn a_module_that_takes_too_much_memory_to_compile_says_so() {
     let limits = within(Duration::from_secs(60), ByteSize::from_mib(64));
-    for isolation in ISOLATIONS {
+    for isolation in Isolation::ALL {
         let error = refused(isolated(&huge_function(), isolation, limits));
         assert!(
             matches!(error, RuntimeError::CompileMemory { .. }),
@@ -155,7 +155,7 @@ fn a_module_that_is_not_valid_is_refused_as_it_is_inline() {
 #[test]
 fn a_guest_that_was_compiled_apart_works_in_both_isolations() {
     let guest = handle("(call $output_write (i32.const 0) (i32.const 3)) (i32.const 0)");
-    for_each(ISOLATIONS, |isolation| {
+    for_each(Isolation::ALL, |isolation| {
         let pool = isolated(&guest, isolation, CompileLimits::default())
             .build()
             .expect("the pool is built");

@@ -1,63 +1,72 @@
-//! One suite over every isolation, start method, link and instance policy: the same job gives the
+//! One suite over every isolation, start method, link, way of waiting and instance policy: the same job gives the
 //! same outcome in all of them, and what may differ is listed in [`DIFFERENCES`].
 
 mod common;
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
 use cofferdam::{
     ByteSize, Death, EMBEDDED, Guest, InstancePolicy, Isolation, Job, Level, Limits, LinkKind,
-    Lost, Outbox, Outcome, Pool, PoolBuilder, PostError, Region, RegionAccess, Reply, TrapKind,
+    Lost, Outbox, Outcome, Pool, PoolBuilder, PostError, Region, RegionAccess, Reply, StartMethod,
+    TrapKind, WaitPolicy,
 };
 
 use common::{
-    ISOLATIONS, MS, PATIENCE, Way, complete, embedded, for_each, guest, handle, limits, reply,
+    MS, PATIENCE, Way, complete, embedded, for_each, guest, habits, handle, limits, reply,
     wait_until, wat, ways,
 };
 
 /// One row of the table of everything that exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Configuration {
-    isolation: Isolation,
-    /// How a process worker comes to be and is reached; a thread has neither.
-    way: Option<Way>,
-    instance: InstancePolicy,
+enum Configuration {
+    /// A thread neither comes to be nor is reached in ways of its own.
+    Thread(WaitPolicy, InstancePolicy),
+    Process(Way),
 }
 
-const POLICIES: [InstancePolicy; 2] = [InstancePolicy::Fresh, InstancePolicy::Reused];
-
 fn configurations() -> Vec<Configuration> {
-    let homes = [(Isolation::Thread, None)]
-        .into_iter()
-        .chain(ways().map(|way| (Isolation::Process, Some(way))));
-    homes
-        .flat_map(|(isolation, way)| {
-            POLICIES.map(|instance| Configuration {
-                isolation,
-                way,
-                instance,
-            })
-        })
-        .collect()
+    let of = |isolation| -> Vec<Configuration> {
+        match isolation {
+            Isolation::Thread => habits()
+                .map(|(wait, instance)| Configuration::Thread(wait, instance))
+                .collect(),
+            Isolation::Process => ways().map(Configuration::Process).collect(),
+        }
+    };
+    Isolation::ALL.into_iter().flat_map(of).collect()
 }
 
 impl fmt::Display for Configuration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}, {:?}", self.isolation, self.instance)?;
-        match self.way {
-            None => Ok(()),
-            Some(way) => write!(f, ", {way}"),
+        match self {
+            Self::Thread(wait, instance) => write!(f, "thread, {wait}, {instance:?}"),
+            Self::Process(way) => write!(f, "process, {way}"),
         }
     }
 }
 
 impl Configuration {
+    fn isolation(&self) -> Isolation {
+        match self {
+            Self::Thread(..) => Isolation::Thread,
+            Self::Process(_) => Isolation::Process,
+        }
+    }
+
+    fn instance(&self) -> InstancePolicy {
+        match self {
+            Self::Thread(_, instance) => *instance,
+            Self::Process(way) => way.instance,
+        }
+    }
+
     fn builder(&self, guest: &Guest) -> PoolBuilder {
-        let builder = common::builder(guest, self.isolation).instance(self.instance);
-        match self.way {
-            None => builder,
-            Some(way) => way.choose(builder),
+        let builder = common::builder(guest, self.isolation());
+        match self {
+            Self::Thread(wait, instance) => builder.wait(*wait).instance(*instance),
+            Self::Process(way) => way.choose(builder),
         }
     }
 
@@ -275,7 +284,7 @@ fn without_numbers(label: &str) -> String {
 fn what_differs_between_isolations_is_what_the_list_says() {
     everywhere(|configuration| {
         for difference in &DIFFERENCES {
-            let expected = match configuration.isolation {
+            let expected = match configuration.isolation() {
                 Isolation::Thread => difference.thread,
                 Isolation::Process => difference.process,
             };
@@ -295,14 +304,14 @@ fn a_worker_is_reached_the_way_that_was_asked_for() {
         let pool = configuration.pool(&embedded("echo"));
         reply(&pool, Job::new(""));
         let Some(pid) = pool.workers()[0].pid else {
-            assert_eq!(configuration.way, None);
+            assert_eq!(configuration.isolation(), Isolation::Thread);
             return;
         };
         let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).expect("our own child");
         // One memory for each direction.
         let shared = maps.matches("memfd:cofferdam-link").count();
-        let expected = match configuration.way.map(|way| way.link) {
-            Some(LinkKind::Shm) => 2,
+        let expected = match configuration {
+            Configuration::Process(way) if way.link == LinkKind::Shm => 2,
             _ => 0,
         };
         assert_eq!(shared, expected);
@@ -310,19 +319,20 @@ fn a_worker_is_reached_the_way_that_was_asked_for() {
 }
 
 #[test]
-fn the_table_has_every_isolation_and_policy() {
+fn the_table_has_every_combination_of_all_choices_once() {
     let table = configurations();
-    for isolation in ISOLATIONS {
-        for instance in POLICIES {
-            let is_there =
-                |row: &&Configuration| (row.isolation, row.instance) == (isolation, instance);
-            assert!(
-                table.iter().any(|row| is_there(&row)),
-                "{isolation} {instance:?}"
-            );
-        }
-    }
-    assert_eq!(table.len(), 2 + 2 * ways().count());
+    let rows: HashSet<String> = table.iter().map(ToString::to_string).collect();
+    assert_eq!(rows.len(), table.len(), "a row is there twice");
+    let habits = WaitPolicy::ALL.len() * InstancePolicy::ALL.len();
+    let processes = StartMethod::ALL.len() * LinkKind::ALL.len() * habits;
+    assert_eq!(table.len(), habits + processes);
+}
+
+#[test]
+fn three_seeds_in_a_row_choose_every_way_once() {
+    let chosen: Vec<Way> = (5..8).flat_map(common::a_third_of_all_ways).collect();
+    assert_eq!(chosen.len(), ways().count());
+    assert!(ways().all(|way| chosen.contains(&way)));
 }
 
 // ---------------------------------------------------------------------------------------------
@@ -848,7 +858,7 @@ fn a_fresh_instance_finds_nothing_and_a_reused_one_finds_what_was_left() {
     let guest = guest(&wat(COUNTER));
     everywhere(|configuration| {
         let pool = configuration.pool(&guest);
-        let counts = [1, 2, 3].map(|jobs| match configuration.instance {
+        let counts = [1, 2, 3].map(|jobs| match configuration.instance() {
             InstancePolicy::Fresh => counted(1),
             InstancePolicy::Reused => counted(jobs),
         });
@@ -863,7 +873,7 @@ fn a_reused_instance_survives_a_refusal_and_is_discarded_after_anything_worse() 
     let guest = guest(&wat(COUNTER));
     everywhere(|configuration| {
         let pool = configuration.pool(&guest);
-        let reused = configuration.instance == InstancePolicy::Reused;
+        let reused = configuration.instance() == InstancePolicy::Reused;
         reply(&pool, Job::new(""));
         assert!(matches!(
             reply(&pool, Job::new("r")).outcome,
@@ -1930,7 +1940,7 @@ fn an_instance_whose_making_runs_guest_code_is_made_within_its_job() {
             .build()
             .expect("the pool is built");
         let replies = [(); 3].map(|()| reply(&pool, Job::new("")));
-        let reused = configuration.instance == InstancePolicy::Reused;
+        let reused = configuration.instance() == InstancePolicy::Reused;
         let made = replies
             .each_ref()
             .map(|reply| !reply.phases.instantiate.is_zero());

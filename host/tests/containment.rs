@@ -1,4 +1,7 @@
 //! What dies, dies alone: workers that are killed, stopped and abandoned, and hosts that are.
+//!
+//! Each fault meets every way in which a worker process comes to be, is reached, waits and keeps its instance; where
+//! that would take minutes, another third of them each time (`COFFERDAM_SEED`), or all with `COFFERDAM_ALL_WAYS` set.
 
 mod common;
 
@@ -14,8 +17,8 @@ use cofferdam::{Death, Guest, Incident, Isolation, Job, Lost, Outcome, Pool, Poo
 use rustix::process::Signal;
 
 use common::{
-    Host, ISOLATIONS, MS, Numbers, PATIENCE, Way, builder, children_of, command, complete, dawdler,
-    embedded, for_each, guest, handle, is_alive, limits, pid_in, reply, see, send, spinner,
+    Host, MS, Numbers, PATIENCE, Way, builder, children_of, command, complete, dawdler, embedded,
+    for_each, guest, handle, is_alive, limits, pid_in, reply, see, send, some_ways, spinner,
     wait_until, ways, workers_marked_with,
 };
 
@@ -97,7 +100,7 @@ fn the_job_in_flight_gets_the_real_cause_and_the_next_one_is_served() {
 #[test]
 fn a_worker_killed_at_any_moment_costs_at_most_the_job_that_it_ran() {
     let _alone = alone();
-    for_each(ways(), |way| {
+    for_each(some_ways(), |way| {
         let pool = process_pool(way, &guest(&dawdler()));
         let mut numbers = Numbers(1);
         let mut lost = 0;
@@ -226,7 +229,7 @@ fn bystanders_do_not_notice_that_another_worker_dies() {
 fn no_job_of_a_batch_begins_twice_whenever_its_worker_dies() {
     const JOBS: usize = 3000;
     let _alone = alone();
-    for_each(ways(), |way| {
+    for_each(some_ways(), |way| {
         let pool = way
             .builder(&guest(&dawdler()))
             .build()
@@ -379,7 +382,7 @@ fn workers_that_are_killed_under_callers_lose_and_confuse_no_job() {
 #[test]
 fn a_worker_killed_while_idle_costs_no_job() {
     let _alone = alone();
-    for_each(ways(), |way| {
+    for_each(some_ways(), |way| {
         let pool = process_pool(way, &embedded("echo"));
         for round in 0..30 {
             // An empty job first: a worker that never served one is taken for one that does not start.
@@ -467,7 +470,7 @@ fn zombies() -> Vec<common::Seen> {
 #[test]
 fn two_hundred_kills_leave_no_zombie_and_no_descriptor() {
     let _alone = alone();
-    for_each(ways(), |way| {
+    for_each(some_ways(), |way| {
         let pool = process_pool(way, &embedded("echo"));
         reply(&pool, Job::new(""));
         let before = open_descriptors();
@@ -492,7 +495,7 @@ fn two_hundred_kills_leave_no_zombie_and_no_descriptor() {
 #[test]
 fn pools_that_come_and_go_leave_nothing() {
     let _alone = alone();
-    for_each(ways(), |way| {
+    for_each(some_ways(), |way| {
         let _ = process_pool(way, &embedded("echo")).drain();
     });
     wait_until("the first pool is gone", || {
@@ -506,7 +509,7 @@ fn pools_that_come_and_go_leave_nothing() {
         }
     };
     come_and_go(&|| builder(&embedded("echo"), Isolation::Thread));
-    for_each(ways(), |way| {
+    for_each(some_ways(), |way| {
         come_and_go(&|| way.builder(&embedded("echo")));
     });
     wait_until("the workers are gone", || {
@@ -522,7 +525,7 @@ fn pools_that_come_and_go_leave_nothing() {
 #[test]
 fn a_run_whose_workers_are_killed_all_the_time_answers_each_line_once_and_in_order() {
     let _alone = alone();
-    for_each(ways(), |way| {
+    for_each(some_ways(), |way| {
         const KILLS: usize = 40;
         let mut command = command(["run"]);
         command.args(way.arguments()).args([
@@ -595,7 +598,7 @@ fn kills() -> u64 {
 #[test]
 fn no_worker_outlives_a_host_that_is_killed_by_a_second() {
     let _alone = alone();
-    for_each(ways(), |way| {
+    for_each(some_ways(), |way| {
         let mut numbers = Numbers(3);
         let mut orphans_to_be = 0;
         for round in 0..kills() {
@@ -682,7 +685,7 @@ fn a_pool_that_is_dropped_takes_its_workers_with_it() {
 #[test]
 fn a_handler_that_panics_costs_its_worker_and_nothing_else() {
     let _alone = alone();
-    for isolation in ISOLATIONS {
+    for isolation in Isolation::ALL {
         let pool = builder(&embedded("hello"), isolation)
             .build()
             .expect("the pool is built");
@@ -703,7 +706,7 @@ fn a_handler_that_panics_costs_its_worker_and_nothing_else() {
 #[test]
 fn jobs_between_panicking_ones_are_all_answered() {
     let _alone = alone();
-    for isolation in ISOLATIONS {
+    for isolation in Isolation::ALL {
         let pool = builder(&embedded("hello"), isolation)
             .build()
             .expect("the pool is built");
@@ -762,7 +765,7 @@ fn a_guest_that_spins_through_the_host_is_stopped_too() {
     let guest = handle(
         "(loop $forever (call $random (i32.const 0) (i32.const 65536)) (br $forever)) unreachable",
     );
-    for isolation in ISOLATIONS {
+    for isolation in Isolation::ALL {
         let pool = builder(&guest, isolation)
             .limits(limits(Some(MS(100))))
             .build()

@@ -12,7 +12,8 @@ use cofferdam::{Isolation, Job, Pool, PoolBuilder, RestartPolicy, StartMethod};
 use rustix::process::Signal;
 
 use common::{
-    Numbers, PATIENCE, builder, children_of, embedded, reply, see, send, wait_for, wait_until,
+    Numbers, PATIENCE, Way, builder, children_of, embedded, for_each, reply, see, send, wait_for,
+    wait_until, ways,
 };
 
 /// The tests of this file look at the children of their process, so one runs at a time.
@@ -23,6 +24,11 @@ fn alone() -> MutexGuard<'static, ()> {
         children_of(std::process::id()).is_empty()
     });
     guard
+}
+
+/// Those in which workers are forked.
+fn forked_ways() -> impl Iterator<Item = Way> {
+    ways().filter(|way| way.start != StartMethod::Exec)
 }
 
 fn echo(start: StartMethod) -> PoolBuilder {
@@ -81,12 +87,12 @@ fn descriptors(pid: u32) -> Vec<String> {
 #[test]
 fn a_forked_worker_is_a_child_of_the_host_like_one_that_was_spawned() {
     let _alone = alone();
-    for start in [StartMethod::Exec, StartMethod::Fork, StartMethod::Spare] {
-        let pool = built(echo(start));
+    for_each(ways(), |way| {
+        let pool = built(way.builder(&embedded("echo")));
         let pid = wait_for("a worker", || pool.workers().first()?.pid);
         let seen = see(pid).expect("it lives");
-        assert_eq!(seen.parent, std::process::id(), "{start}");
-    }
+        assert_eq!(seen.parent, std::process::id());
+    });
 }
 
 #[test]
@@ -94,68 +100,118 @@ fn a_forked_worker_has_its_own_link_and_no_other_way_out() {
     let _alone = alone();
     // Whoever runs the tests may have left descriptors open that every child inherits.
     let inherited = descriptors(std::process::id());
-    let pool = built(echo(StartMethod::Fork).workers(2));
-    let server = server_of(&pool);
-    let workers = wait_for("two workers", || {
-        let workers = workers(&pool);
-        (workers.len() == 2).then_some(workers)
-    });
-    let is_socket = |name: &String| name.starts_with("socket:");
-    let of_server: Vec<String> = descriptors(server).into_iter().filter(is_socket).collect();
-    let mut links = BTreeSet::new();
-    for &pid in &workers {
-        let mut held = descriptors(pid);
-        held.retain(|name| !inherited.contains(name));
-        let sockets: BTreeSet<&String> = held.iter().filter(|name| is_socket(name)).collect();
-        assert!(sockets.len() <= 1, "{held:?}");
-        for socket in sockets {
+    for_each(forked_ways(), |way| {
+        let pool = built(way.builder(&embedded("echo")).workers(2));
+        let server = server_of(&pool);
+        let workers = wait_for("two workers", || {
+            let workers = workers(&pool);
+            (workers.len() == 2).then_some(workers)
+        });
+        let is_socket = |name: &String| name.starts_with("socket:");
+        let of_server: Vec<String> = descriptors(server).into_iter().filter(is_socket).collect();
+        let mut links = BTreeSet::new();
+        for &pid in &workers {
+            let mut held = descriptors(pid);
+            held.retain(|name| !inherited.contains(name));
+            let sockets: BTreeSet<&String> = held.iter().filter(|name| is_socket(name)).collect();
+            assert!(sockets.len() <= 1, "{held:?}");
+            for socket in sockets {
+                assert!(
+                    !of_server.contains(socket),
+                    "it holds the server's way to the host"
+                );
+                assert!(
+                    links.insert(socket.clone()),
+                    "it holds another worker's link"
+                );
+            }
+            let others = held.iter().filter(|name| !is_socket(name));
+            // Its stdin, stdout and stderr: one pipe, its last words.
+            let pipes: BTreeSet<&String> = others.collect();
+            assert_eq!(pipes.len(), 1, "{held:?}");
             assert!(
-                !of_server.contains(socket),
-                "it holds the server's way to the host"
-            );
-            assert!(
-                links.insert(socket.clone()),
-                "it holds another worker's link"
+                pipes.iter().all(|name| name.starts_with("pipe:")),
+                "{held:?}"
             );
         }
-        let others = held.iter().filter(|name| !is_socket(name));
-        // Its stdin, stdout and stderr: one pipe, its last words.
-        let pipes: BTreeSet<&String> = others.collect();
-        assert_eq!(pipes.len(), 1, "{held:?}");
-        assert!(
-            pipes.iter().all(|name| name.starts_with("pipe:")),
-            "{held:?}"
-        );
-    }
+        drop(pool);
+        wait_until("nobody is left", || {
+            children_of(std::process::id()).is_empty()
+        });
+    });
 }
 
 #[test]
 fn workers_outlive_the_server_that_they_were_forked_from() {
     let _alone = alone();
-    let pool = built(echo(StartMethod::Fork));
-    let server = server_of(&pool);
-    let worker = workers(&pool);
-    send(server, Signal::KILL);
-    wait_until("the server is gone", || see(server).is_none());
-    assert_eq!(reply(&pool, Job::new("still here")).output, b"still here");
-    assert_eq!(workers(&pool), worker);
-    // The next worker needs another server, and has it.
-    for &pid in &worker {
-        send(pid, Signal::KILL);
-    }
-    wait_until("another worker", || {
-        let now = workers(&pool);
-        !now.is_empty() && now.is_disjoint(&worker)
+    for_each(forked_ways(), |way| {
+        // Without any in the stock, so that the next worker needs a server.
+        let pool = built(way.builder(&embedded("echo")).spares(0));
+        let server = server_of(&pool);
+        let worker = workers(&pool);
+        send(server, Signal::KILL);
+        wait_until("the server is gone", || see(server).is_none());
+        assert_eq!(reply(&pool, Job::new("still here")).output, b"still here");
+        assert_eq!(workers(&pool), worker);
+        // The next worker needs another server, and has it.
+        for &pid in &worker {
+            send(pid, Signal::KILL);
+        }
+        wait_until("another worker", || {
+            let now = workers(&pool);
+            !now.is_empty() && now.is_disjoint(&worker)
+        });
+        assert_eq!(reply(&pool, Job::new("again")).output, b"again");
+        assert_ne!(server_of(&pool), server);
+        let health = pool.drain();
+        assert_eq!((health.failed_starts, health.died), (0, 1));
+        wait_until("nobody is left", || {
+            children_of(std::process::id()).is_empty()
+        });
     });
-    assert_eq!(reply(&pool, Job::new("again")).output, b"again");
-    assert_ne!(server_of(&pool), server);
-    let health = pool.drain();
-    assert_eq!((health.failed_starts, health.died), (0, 1));
+}
+
+/// How often servers are killed by each of these start methods together; `COFFERDAM_KILLS=1000` for a longer look.
+fn server_kills() -> u64 {
+    let wish = std::env::var("COFFERDAM_KILLS").ok();
+    wish.map_or(200, |kills| {
+        kills.parse().expect("COFFERDAM_KILLS is a number")
+    })
+}
+
+/// Kills workers, so that forks are asked for, and somewhere on the way the server, until so many servers
+/// have died of it; says how many jobs that took.
+fn kill_servers(pool: &Pool, kills: u64, numbers: &mut Numbers) -> u64 {
+    let mut killed = BTreeSet::new();
+    let mut jobs = 0;
+    while u64::try_from(killed.len()).is_ok_and(|count| count < kills) {
+        let input = format!("job {jobs}");
+        let ticket = pool.submit(Job::new(input.clone())).expect("it is taken");
+        // Those in the stock too, or nothing would be forked.
+        for pid in children() {
+            if group(pid) != Some(pid) {
+                send(pid, Signal::KILL);
+            }
+        }
+        std::thread::sleep(Duration::from_micros(numbers.below(3_000)));
+        // A process that leads its group and is ours is a server; it was alive when it was looked for, and one
+        // that is killed does not come back, so each is counted once.
+        for pid in children() {
+            if group(pid) == Some(pid) {
+                send(pid, Signal::KILL);
+                killed.insert(pid);
+            }
+        }
+        let completion = ticket.wait_for(PATIENCE).expect("it ends");
+        let reply = completion.result.expect("it is run again");
+        assert_eq!(reply.output, input.as_bytes());
+        jobs += 1;
+    }
+    jobs
 }
 
 #[test]
 fn a_server_killed_at_any_moment_costs_no_job_and_leaves_no_orphan() {
-    const KILLS: u64 = 200;
     let _alone = alone();
     // A worker that is killed before its first job counts as one that did not start, and some are.
     let patient = RestartPolicy {
@@ -163,46 +219,39 @@ fn a_server_killed_at_any_moment_costs_no_job_and_leaves_no_orphan() {
         longest_pause: Duration::from_millis(50),
         ..RestartPolicy::default()
     };
-    let pool = built(
-        echo(StartMethod::Fork)
-            .workers(2)
-            .retries(8)
-            .restart(patient),
-    );
     let mut numbers = Numbers(7);
-    for round in 0..KILLS {
-        let input = format!("round {round}");
-        let ticket = pool.submit(Job::new(input.clone())).expect("it is taken");
-        // A worker dies, so that a fork is asked for; and somewhere on the way the server.
-        if let Some(&pid) = workers(&pool).first() {
-            send(pid, Signal::KILL);
-        }
-        std::thread::sleep(Duration::from_micros(numbers.below(3_000)));
-        for pid in children() {
-            if group(pid) == Some(pid) {
-                send(pid, Signal::KILL);
-            }
-        }
-        let completion = ticket.wait_for(PATIENCE).expect("it ends");
-        let reply = completion.result.expect("it is run again");
-        assert_eq!(reply.output, input.as_bytes());
-    }
-    wait_until(
-        "nobody is left but two workers and at the most one server",
-        || {
+    let methods = [StartMethod::Fork, StartMethod::Spare];
+    for start in methods {
+        let each = server_kills().div_ceil(2);
+        let pool = built(
+            echo(start)
+                .workers(2)
+                .spares(1)
+                // A job that is run when its worker is killed is run again, and may meet the next kill.
+                .retries(1000)
+                .restart(patient),
+        );
+        let jobs = kill_servers(&pool, each, &mut numbers);
+        assert_eq!(pool.health().answered, jobs, "{start}");
+        let spares = match start {
+            StartMethod::Spare => 1,
+            _ => 0,
+        };
+        // Whoever needs a server next makes one, so there may be none.
+        wait_until("nobody is left but workers, spares and one server", || {
             let (children, workers) = (children(), workers(&pool));
+            let mut others: Vec<u32> = children.difference(&workers).copied().collect();
+            others.retain(|&pid| group(pid) != Some(pid));
             workers.len() == 2
                 && children.is_superset(&workers)
-                && children
-                    .difference(&workers)
-                    .all(|&pid| group(pid) == Some(pid))
-                && children.len() <= 3
-        },
-    );
-    drop(pool);
-    wait_until("nobody is left at all", || {
-        children_of(std::process::id()).is_empty()
-    });
+                && others.len() <= spares
+                && children.len() <= 3 + spares
+        });
+        drop(pool);
+        wait_until("nobody is left at all", || {
+            children_of(std::process::id()).is_empty()
+        });
+    }
 }
 
 #[test]

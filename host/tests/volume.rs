@@ -12,7 +12,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use cofferdam::{ByteSize, Isolation, Job, Pool};
 
-use common::{Host, ISOLATIONS, Numbers, PATIENCE, builder, command, embedded, handle};
+use common::{Host, Numbers, PATIENCE, builder, command, embedded, handle};
 
 /// The tests of this file look at the memory of their process, so one runs at a time.
 fn alone() -> MutexGuard<'static, ()> {
@@ -94,7 +94,7 @@ fn ten_thousand_digests_are_complete_in_order_and_alike_in_both_isolations() {
     use sha2::{Digest, Sha256};
     let _alone = alone();
     const JOBS: u64 = 10_000;
-    for isolation in ISOLATIONS {
+    for isolation in Isolation::ALL {
         let pool = pool(&embedded("sha256"), isolation);
         let mut checked = 0;
         through(&pool, JOBS, some_bytes, |number, output| {
@@ -115,7 +115,7 @@ fn two_thousand_seeded_jobs_draw_the_same_lots_in_both_isolations() {
         "(call $random (i32.const 0) (i32.const 32)) (i64.store (i32.const 32) (call $clock))
          (call $output_write (i32.const 0) (i32.const 40)) (i32.const 0)",
     );
-    let lots = ISOLATIONS.map(|isolation| {
+    let lots = Isolation::ALL.map(|isolation| {
         let mut lots = Vec::new();
         let pool = pool(&guest, isolation);
         through(
@@ -136,7 +136,7 @@ fn the_hosts_memory_stays_flat_over_many_jobs() {
     let _alone = alone();
     let jobs = wish("COFFERDAM_JOBS", 20_000);
     let input = |number| vec![b'x'; usize::try_from(number % 3000).expect("small")];
-    for isolation in ISOLATIONS {
+    for isolation in Isolation::ALL {
         let pool = pool(&embedded("echo"), isolation);
         let mut bytes = 0;
         let mut check = |_, output: &[u8]| bytes += output.len() as u64;

@@ -1,14 +1,16 @@
 //! `guard`: the work that `benches/guards` counts. It times nothing, and tells only what the kernel has
-//! counted for a worker (`hold`).
+//! counted for a worker (`hold`), and how often memory was allocated (`allocate`).
 //!
 //! Each command does a piece of work N times. What one piece takes is the difference between two runs,
 //! of few and of many, so that setting up and tearing down cancel out.
 
+use std::alloc::{GlobalAlloc, Layout, System};
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use cofferdam::{
@@ -34,6 +36,8 @@ enum What {
     Start(Starts),
     /// As `start`, and tell what each worker holds when it sleeps after its reply
     Hold(Starts),
+    /// Tell how often this process allocates memory for one call, and for one job of a batch
+    Allocate(Calls),
 }
 
 #[derive(Debug, Args)]
@@ -95,6 +99,7 @@ fn main() -> ExitCode {
         What::Dispatch(args) => dispatch(&args),
         What::Start(args) => start(&args, |_| Ok(())),
         What::Hold(args) => start(&args, tell),
+        What::Allocate(args) => allocate(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -209,6 +214,75 @@ fn dispatch(args: &Calls) -> Result<(), Failure> {
         return Err(format!("{answered} of {} jobs were answered", args.count).into());
     }
     Ok(())
+}
+
+/// The system's allocator, which counts how often it is asked for memory, by any thread.
+struct Counting;
+
+static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+#[expect(unsafe_code, reason = "an allocator is unsafe by its nature")]
+// SAFETY: everything is passed on to the system's allocator as it came.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: whoever calls keeps the promises that this one wants.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: as above.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn realloc(&self, place: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: as above.
+        unsafe { System.realloc(place, layout, size) }
+    }
+
+    unsafe fn dealloc(&self, place: *mut u8, layout: Layout) {
+        // SAFETY: as above.
+        unsafe { System.dealloc(place, layout) };
+    }
+}
+
+/// What was allocated meanwhile.
+fn allocated(work: impl FnOnce() -> Result<(), Failure>) -> Result<u64, Failure> {
+    let before = ALLOCATIONS.load(Ordering::SeqCst);
+    work()?;
+    Ok(ALLOCATIONS.load(Ordering::SeqCst) - before)
+}
+
+/// A line of names and numbers. Of an isolation by processes it is the host's side alone: each process
+/// counts for itself.
+fn allocate(args: &Calls) -> Result<(), Failure> {
+    let pool = pool(args)?;
+    let input = [0x5a; 64];
+    let count = args.count;
+    let calls = |count: u32| (0..count).try_for_each(|_| answer(&pool, &input));
+    let batch = |count: u32| {
+        let job = Job::new("");
+        let jobs = (0..count).map(|_| job.clone());
+        let batch = pool.submit_many(jobs)?;
+        for completion in batch.unordered() {
+            same(&reply_in(completion)?.output, b"")?;
+        }
+        Ok(())
+    };
+    // What is made once, at the first use, is not counted.
+    calls(10)?;
+    batch(10)?;
+    // The difference of few and of many: what a batch takes as a whole cancels out.
+    let called = allocated(|| calls(2 * count))? as f64 - allocated(|| calls(count))? as f64;
+    let batched = allocated(|| batch(2 * count))? as f64 - allocated(|| batch(count))? as f64;
+    let each = f64::from(count);
+    let (call, job) = (called / each, batched / each);
+    Ok(writeln!(io::stdout(), "call {call:.3} job {job:.3}")?)
 }
 
 fn start(args: &Starts, look: fn(&Pool) -> Result<(), Failure>) -> Result<(), Failure> {

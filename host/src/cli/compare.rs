@@ -1,23 +1,27 @@
 //! `cofferdam compare`
 
 use std::io::{IsTerminal, stderr};
-use std::path::Path;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use cofferdam::experiment::{
     Budget, Collected, Plan, Rigging, Runner, Selection, Subject, serve_trial,
 };
 use cofferdam::machine::Machine;
-use cofferdam::report::{Circumstances, Comparison, analyse, render};
-use cofferdam::{Exit, Guest, GuestSource, Isolation, Pool, TimeSpan};
+use cofferdam::report::{Circumstances, Comparison, analyse, ending, render, short_time};
+use cofferdam::{
+    Cache, Compile, Enforcement, Exit, Guest, GuestSource, Isolation, Job, Pool, SubmitError,
+    TimeSpan,
+};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::Failure;
 use super::common::{
-    CacheArgs, ColourArgs, InstanceArg, LimitArgs, STDIN_TWICE, complain, print, width,
+    CacheArgs, ColourArgs, HardeningArg, InstanceArg, LimitArgs, STDIN_TWICE, complain, print,
+    width,
 };
 use super::exports::{ExportArgs, TrustArg};
-use super::input::InputArgs;
+use super::input::{InputArgs, STDIN};
 use super::signals::signals;
 
 /// Do the same work in both isolations, side by side, and say what each costs and saves
@@ -48,6 +52,9 @@ pub(crate) struct Args {
     /// Whether a job finds what the job before it left behind
     #[arg(long, value_enum, default_value = "fresh")]
     instance: InstanceArg,
+    /// What process workers give up before they run the guest
+    #[arg(long, value_enum, default_value = "best-effort")]
+    hardening: HardeningArg,
 
     /// Whom the guest comes from: what to deploy depends on it
     #[arg(long, value_enum)]
@@ -85,8 +92,8 @@ from 1 in its median, and half of the way to the end of its interval, 2 % at the
 least.
 Ctrl-C stops, and shows what there is.
 
-Exit codes: 0 done · 1 a trial failed, or the guest fails on its first input
-  2 usage · 101 --fail-if tripped · 125 cofferdam failed
+Exit codes: 0 done · 1 a trial failed, the guest fails on its first input, or a
+  fault went otherwise than expected · 2 usage · 101 --fail-if tripped · 125 cofferdam failed
   126 the guest cannot be run · 127 not found · 130 stopped by Ctrl-C";
 
 /// More inputs make no better comparison, and each trial is handed all of them.
@@ -103,36 +110,47 @@ pub(crate) fn compare(args: &Args) -> Result<Exit, Failure> {
         return Err(Failure::usage(STDIN_TWICE));
     }
     let inputs = inputs(&args.given, &guest, limits.input)?;
-    let read: &[&Path] = match &args.guest {
-        GuestSource::File(path) => &[path],
-        _ => &[],
+    let exports = args.exports.open(&read(args)?)?;
+    let subject = Subject {
+        guest: guest.clone(),
+        inputs,
+        limits,
+        instance: args.instance.into(),
+        hardening: args.hardening.into(),
+        cache: args.cache.cache(),
     };
-    let exports = args.exports.open(read)?;
+    let plan = plan(args, subject, &selection)?;
+    gates.suit(&plan)?;
     // Compiled here, for each isolation: a module that does not compile is told as such, and no trial
     // has to do it again.
     let mut trouble = None;
+    let mut enforcement = None;
+    let builder = Pool::builder(guest.clone())
+        .limits(limits)
+        .hardening(args.hardening.into());
+    // First apart, where a module that is a trap for compilers is caught; then as trials take it, which are
+    // processes of their own, of the same program.
+    let vetted = builder.clone().compile(args.cache.compile());
+    vetted.cache(Cache::off()).prepare()?;
     for isolation in [Isolation::Thread, Isolation::Process] {
-        let builder = Pool::builder(guest.clone())
+        let builder = builder
+            .clone()
             .isolation(isolation)
-            .limits(limits);
+            .compile(Compile::Inline);
         let pool = builder.cache(args.cache.cache()).build()?;
         trouble = pool.cache_trouble().map(str::to_owned).or(trouble);
+        if isolation == Isolation::Process {
+            enforcement = hardened(&pool).map_err(anyhow::Error::from)?;
+        }
     }
     if let Some(trouble) = trouble {
         complain(&format!("warning: {trouble}"));
     }
-    let subject = Subject {
-        guest,
-        inputs,
-        limits,
-        instance: args.instance.into(),
-        cache: args.cache.cache(),
-    };
-    let plan = plan(args, subject, &selection)?;
     let circumstances = Circumstances {
         machine: Machine::here(),
         command: command(),
         trust: args.trust.map(Into::into),
+        enforcement,
     };
     let started = Instant::now();
     let mut told = false;
@@ -161,11 +179,31 @@ pub(crate) fn compare(args: &Args) -> Result<Exit, Failure> {
     if let Some(exit) = gates.check(&comparison) {
         return Ok(exit);
     }
-    Ok(if comparison.failures.is_empty() {
-        Exit::Done
-    } else {
-        Exit::JobFailed
-    })
+    Ok(ending(&comparison))
+}
+
+/// What of the hardening holds in the worker that a pool starts first, once that is there.
+fn hardened(pool: &Pool) -> Result<Option<Enforcement>, SubmitError> {
+    let patience = Instant::now() + Duration::from_secs(10);
+    while pool.enforcement().is_none() && Instant::now() < patience {
+        // A pool whose workers do not start says why.
+        if pool.health().quarantined > 0 {
+            pool.call(Job::new(""))?;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    Ok(pool.enforcement())
+}
+
+/// Every file that this comparison reads, but for the baseline, which its own options know.
+fn read(args: &Args) -> Result<Vec<PathBuf>, Failure> {
+    let mut read = args.given.paths()?;
+    match &args.guest {
+        GuestSource::File(path) => read.push(path.clone()),
+        GuestSource::Stdin => read.push(PathBuf::from(STDIN)),
+        GuestSource::Embedded(_) => {}
+    }
+    Ok(read)
 }
 
 fn selection(args: &Args) -> Result<Selection, Failure> {
@@ -212,6 +250,8 @@ fn measure(plan: &Plan, mut keep: impl FnMut(&Collected)) -> Result<Collected, F
     let mut rounds = 0;
     let mut kept = Instant::now();
     let mut failing = false;
+    let mut untimed = false;
+    let mut short = false;
     let collected = Runner::new(plan, &stop).run(|progress, collected| {
         #[expect(
             clippy::cast_possible_truncation,
@@ -234,6 +274,15 @@ fn measure(plan: &Plan, mut keep: impl FnMut(&Collected)) -> Result<Collected, F
                 false => format!("warning: {guest} fails on its first input, so nothing can be said about its jobs: {why}"),
             };
             bar.suspend(|| complain(&told));
+        }
+        if let Some(why) = collected.untimed().filter(|_| !untimed) {
+            untimed = true;
+            bar.suspend(|| complain(&format!("warning: nobody knows how long a job takes: {why}")));
+        }
+        if let Some(warning) = short_time(plan, collected).filter(|_| !short) {
+            short = true;
+            let remedy = warning.remedy();
+            bar.suspend(|| complain(&format!("warning: {warning}; {remedy}")));
         }
         if collected.rounds() != rounds || kept.elapsed() > Duration::from_secs(1) {
             rounds = collected.rounds();

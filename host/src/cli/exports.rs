@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use cofferdam::Exit;
+use cofferdam::experiment::Plan;
 use cofferdam::report::{
     Comparison, Gate, NotPassed, OutputFile, Trust, csv, html, markdown, read, to_json,
 };
@@ -63,8 +64,16 @@ pub(crate) struct Gates {
 }
 
 impl ExportArgs {
-    /// Finds out now whether all files can be written, and that none of them is one that is read.
-    pub(crate) fn open(&self, read: &[&Path]) -> Result<Exports, Failure> {
+    /// Finds out now whether all files can be written, and that none of them is one that is read, by
+    /// whatever links. A file of several names (hard links) keeps its content under the others: what is
+    /// written takes the place of the name alone.
+    pub(crate) fn open(&self, read: &[PathBuf]) -> Result<Exports, Failure> {
+        let read = if self.any_file() { read } else { &[] };
+        let read: Vec<PathBuf> = read
+            .iter()
+            .chain(&self.baseline)
+            .filter_map(|path| path.canonicalize().ok())
+            .collect();
         let asked = [
             (Form::Json, &self.export_json),
             (Form::Html, &self.report),
@@ -84,17 +93,12 @@ impl ExportArgs {
                     "{other} and {flag} both name {path}"
                 )));
             }
-            let read = read.iter().copied().chain(self.baseline.as_deref());
-            for source in read {
-                if source
-                    .canonicalize()
-                    .is_ok_and(|source| source == file.path())
-                {
-                    let path = path.display();
-                    return Err(Failure::usage(format!(
-                        "{flag} {path}: that is read, and would be lost: name another file"
-                    )));
-                }
+            // A device or a pipe loses nothing: a terminal is both read and written.
+            if !file.is_special() && read.iter().any(|source| source == file.path()) {
+                let path = path.display();
+                return Err(Failure::usage(format!(
+                    "{flag} {path}: that is read, and would be lost: name another file"
+                )));
             }
             files.push((form, path.clone(), file));
         }
@@ -188,6 +192,15 @@ impl Exports {
 }
 
 impl Gates {
+    /// Finds, before anything is measured, a bound on something that the plan cannot give.
+    pub(crate) fn suit(&self, plan: &Plan) -> Result<(), Failure> {
+        for gate in &self.bounds {
+            let suits = gate.suits_plan(plan);
+            suits.map_err(|why| Failure::usage(format!("--fail-if {why}")))?;
+        }
+        Ok(())
+    }
+
     /// Takes this as the baseline, where no other was given.
     pub(crate) fn or_against(self, baseline: &Comparison) -> Self {
         let baseline = self.baseline.or_else(|| Some(baseline.clone()));

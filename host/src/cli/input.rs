@@ -33,6 +33,9 @@ pub(crate) struct InputArgs {
     pub(crate) input_dir: Option<PathBuf>,
 }
 
+/// The name by which the system itself knows what standard input is: behind it may be a file.
+pub(crate) const STDIN: &str = "/dev/stdin";
+
 /// What a job is made of.
 #[derive(Debug)]
 pub(crate) struct Item {
@@ -56,6 +59,24 @@ impl InputArgs {
     pub(crate) fn wants_stdin(&self) -> bool {
         let paths = [&self.input_file, &self.lines];
         paths.into_iter().flatten().any(|path| is_stdin(path))
+    }
+
+    /// Every file that jobs come from, so that none of them is written over.
+    ///
+    /// # Errors
+    /// That of [`InputArgs::open`] for a folder that cannot be listed.
+    pub(crate) fn paths(&self) -> Result<Vec<PathBuf>, Failure> {
+        let named = [&self.input_file, &self.lines].into_iter().flatten();
+        let mut paths: Vec<PathBuf> = named
+            .map(|path| match is_stdin(path) {
+                true => PathBuf::from(STDIN),
+                false => path.clone(),
+            })
+            .collect();
+        if let Some(folder) = &self.input_dir {
+            paths.extend(files_of(folder)?);
+        }
+        Ok(paths)
     }
 
     /// Opens what was given, so that mistakes show before anything runs. `default` is the input of
@@ -85,15 +106,7 @@ impl InputArgs {
             return Ok(Source::Lines(Box::new(reader)));
         }
         if let Some(folder) = &self.input_dir {
-            let failed = |error| Failure::input("--input-dir", folder, &error);
-            let mut files = Vec::new();
-            for entry in fs::read_dir(folder).map_err(failed)? {
-                let path = entry.map_err(failed)?.path();
-                if path.is_file() {
-                    files.push(path);
-                }
-            }
-            files.sort_unstable();
+            let files = files_of(folder)?;
             if files.is_empty() {
                 return Err(no_jobs("--input-dir", folder, "it holds no files"));
             }
@@ -101,6 +114,20 @@ impl InputArgs {
         }
         Ok(Source::One(default.to_vec()))
     }
+}
+
+/// The files of a folder, in the order of their names.
+fn files_of(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let failed = |error| Failure::input("--input-dir", folder, &error);
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        if path.is_file() {
+            files.push(path);
+        }
+    }
+    files.sort_unstable();
+    Ok(files)
 }
 
 fn no_jobs(flag: &str, path: &Path, why: &str) -> Failure {

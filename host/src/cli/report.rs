@@ -93,7 +93,9 @@ pub(crate) fn report(args: &Args) -> Result<Exit, Failure> {
             "files are written of one result, not of two: leave out the second, or the option",
         ));
     }
-    args.exports.open(&[&args.result])?.save(&result)?;
+    args.exports
+        .open(std::slice::from_ref(&args.result))?
+        .save(&result)?;
     print(&text)?;
     Ok(gates.check(&result).unwrap_or(Exit::Done))
 }

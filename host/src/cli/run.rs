@@ -66,9 +66,9 @@ pub(crate) struct Args {
     /// How many workers [default: one for each CPU]
     #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(1..=4096), help_heading = "Workers")]
     workers: Option<usize>,
-    /// How process workers come to be
-    #[arg(long, value_enum, default_value = "fork", help_heading = "Workers")]
-    start: StartArg,
+    /// How process workers come to be, and in no other way [default: fork, or exec where that cannot be]
+    #[arg(long, value_enum, help_heading = "Workers")]
+    start: Option<StartArg>,
     /// How many workers wait ready, with --start spare [default: 1]
     #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(1..=64), help_heading = "Workers")]
     spares: Option<usize>,
@@ -135,7 +135,7 @@ pub(crate) fn run(args: Args) -> Result<Exit, Failure> {
             args.post.len()
         )));
     }
-    if args.spares.is_some() && !matches!(args.start, StartArg::Spare) {
+    if args.spares.is_some() && !matches!(args.start, Some(StartArg::Spare)) {
         return Err(Failure::usage("--spares N goes with --start spare"));
     }
     if args.guest == GuestSource::Stdin && args.given.wants_stdin() {
@@ -162,12 +162,14 @@ pub(crate) fn run(args: Args) -> Result<Exit, Failure> {
     if let Some(path) = &args.region {
         builder = builder.region(&region_of(path)?);
     }
+    if let Some(start) = args.start {
+        builder = builder.start(start.into());
+    }
     let pool = builder
         .isolation(args.isolation.into())
         .workers(workers)
         // As many as may be outstanding: handing in never waits.
         .queue(window(workers))
-        .start(args.start.into())
         .spares(args.spares.unwrap_or(1))
         .link(args.link.into())
         .wait(args.wait.into())
@@ -269,6 +271,9 @@ fn describe(incident: &Incident<'_>) -> String {
                 slot + 1,
                 TimeSpan::new(*pause)
             )
+        }
+        Incident::FellBack { to, why } => {
+            format!("{why}; workers are started by {to} instead, which is slower")
         }
         Incident::Quarantined { slot, death } => {
             format!("worker {} is given up: {death}", slot + 1)

@@ -8,6 +8,9 @@ use super::schedule::{Ended, LEAST};
 use super::{Arm, Effort, FailedTrial, Identity, Part, Reach, Samples, Sharing};
 use crate::stats::median_interval;
 
+/// What stands for a part in the failure of the first trial, which times a few jobs.
+pub(super) const UNCALIBRATED: &str = "calibration";
+
 /// Everything that was measured so far.
 #[derive(Clone, Debug)]
 pub struct Collected {
@@ -19,6 +22,9 @@ pub struct Collected {
     pub(crate) reached: Vec<Reach>,
     pub(crate) failures: Vec<FailedTrial>,
     pub(crate) effort: Effort,
+    /// Seconds that the rounds without which there is no result take, roughly; 0 before the first jobs
+    /// were timed.
+    pub(crate) core_s: f64,
     /// What stopped the measuring, if anything did.
     pub(crate) interrupted: Option<i32>,
 }
@@ -51,6 +57,15 @@ impl Collected {
     pub fn guest_fails(&self) -> Option<&str> {
         let first = self.failures.iter().find(|failure| failure.part == "first");
         first.map(|failure| failure.error.as_str())
+    }
+
+    /// Why nobody knows how long the guest's jobs take, where that is not the guest's doing.
+    #[must_use]
+    pub fn untimed(&self) -> Option<&str> {
+        let mut failures = self.failures.iter();
+        let last = failures.rfind(|failure| failure.part == UNCALIBRATED);
+        let untimed = last.filter(|_| !self.effort.works);
+        untimed.map(|failure| failure.error.as_str())
     }
 
     /// Whether the guest does its jobs at all, with any input.

@@ -19,6 +19,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde::{Deserialize, Serialize};
 
 use super::identity::CALLER;
+use super::left_out::nothing;
 use super::trial::{Bench, Said, built_in, own_guest, say, staffed};
 use super::{Arm, Fault, Part, PartWork};
 use crate::guest::Guest;
@@ -26,7 +27,6 @@ use crate::job::{Job, Limits, Outcome};
 use crate::options::Isolation;
 use crate::pool::{Completion, Health, Pool};
 use crate::runtime::Drill;
-use crate::stats::quantile;
 use crate::sys::child;
 use crate::units::ByteSize;
 
@@ -40,6 +40,7 @@ pub(super) static CONTAINMENT: Part = Part {
     core: 1,
     most: [1, 3, 10],
     rows: |_| Vec::new(),
+    left_out: nothing,
     work: PartWork::Faults,
 };
 
@@ -63,11 +64,34 @@ pub(crate) struct Aftermath {
     pub(crate) bystanders_lost: u64,
     /// Workers of the victim's pool that died or were given up.
     pub(crate) workers_lost: u64,
-    /// Seconds: the 99th percentile of bystanders' latency before the fault, and from it on.
-    pub(crate) p99_before: Option<f64>,
-    pub(crate) p99_after: Option<f64>,
+    /// Bystanders' latencies before the fault, and from it on.
+    pub(crate) before: Kept,
+    pub(crate) after: Kept,
     /// Seconds from the fault until the victim's pool was well again.
     pub(crate) recovery: Option<f64>,
+}
+
+/// Latencies that are kept of one side of a fault.
+pub(crate) const KEPT: usize = 1000;
+
+/// Latencies of bystanders, in the order in which they were seen, worker by worker: seconds. Of more than
+/// [`KEPT`] jobs, every so-many-th.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Kept {
+    pub(crate) seconds: Vec<f64>,
+    /// Jobs that they were taken from.
+    pub(crate) of: u64,
+}
+
+impl Kept {
+    fn of(all: &[f64]) -> Self {
+        let kept = all.len().min(KEPT);
+        Self {
+            // Evenly spread over all of them.
+            seconds: (0..kept).map(|at| all[at * all.len() / kept]).collect(),
+            of: all.len() as u64,
+        }
+    }
 }
 
 /// How long a job of a victim may take: long enough for any that behaves.
@@ -179,8 +203,8 @@ pub(super) fn inject(bench: &Bench, fault: Fault) -> Result<(), String> {
             bystanders: seen.after.len() as u64 + seen.lost,
             bystanders_lost: seen.lost,
             workers_lost,
-            p99_before: quantile(&seen.before, 0.99),
-            p99_after: quantile(&seen.after, 0.99),
+            before: Kept::of(&seen.before),
+            after: Kept::of(&seen.after),
             recovery,
         }))
     })
@@ -330,5 +354,25 @@ impl Crowd {
             }
         }
         Ok(seen)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_many_latencies_some_are_kept_evenly() {
+        let all: Vec<f64> = (0..3500u16).map(f64::from).collect();
+        let kept = Kept::of(&all);
+        assert_eq!((kept.seconds.len(), kept.of), (KEPT, 3500));
+        assert_eq!(kept.seconds[..4], [0.0, 3.0, 7.0, 10.0]);
+        assert_eq!(kept.seconds[KEPT - 1], 3496.0);
+    }
+
+    #[test]
+    fn few_latencies_are_kept_as_they_are() {
+        assert_eq!(Kept::of(&[3.0, 1.0, 2.0]).seconds, [3.0, 1.0, 2.0]);
+        assert_eq!(Kept::of(&[]), Kept::default());
     }
 }

@@ -22,8 +22,11 @@ pub(super) struct Conversation {
 /// Why a trial said nothing that helps.
 #[derive(Debug)]
 pub(super) enum Nothing {
-    /// It failed, or died.
+    /// It said that it failed, or said nonsense.
     Failed(String),
+    /// It ended without an answer, by this signal if by any. That may be somebody else's doing: it says
+    /// nothing about the guest until it happens again.
+    Died { signal: Option<i32>, told: String },
     /// It did not say anything for too long.
     Silent(Duration),
     /// Somebody stopped the measuring.
@@ -34,9 +37,10 @@ impl Nothing {
     /// What to tell about a failed trial; `Err` if it did not fail.
     pub(super) fn failure(self) -> Result<String, i32> {
         match self {
-            Self::Failed(why) => Ok(why),
+            Self::Failed(why) | Self::Died { told: why, .. } => Ok(why),
             Self::Silent(patience) => Ok(format!(
-                "the trial was stuck, and was killed after {} s",
+                "the trial was stuck, and was killed after {} s (if it is only slow, give more time with \
+                 --time-budget)",
                 patience.as_secs()
             )),
             Self::Stopped(by) => Err(by),
@@ -98,7 +102,7 @@ impl Conversation {
         self.stdin = None;
     }
 
-    /// The next thing that it says. An end without words is `Failed`, with how it ended.
+    /// The next thing that it says. An end without words is `Died`, with how it ended.
     pub(super) fn hear(
         &mut self,
         patience: Duration,
@@ -113,7 +117,10 @@ impl Conversation {
         match heard {
             Ok(Ok(Said::Failed(why)) | Err(why)) => Err(Nothing::Failed(why)),
             Ok(Ok(said)) => Ok(said),
-            Err(_) => Err(Nothing::Failed(self.death())),
+            Err(_) => Err(Nothing::Died {
+                signal: self.signal(),
+                told: self.death(),
+            }),
         }
     }
 
@@ -144,12 +151,6 @@ impl Conversation {
             }
         }
         None
-    }
-
-    /// The signal that has ended it by now, if one has.
-    pub(super) fn signal_if_ended(&mut self) -> Option<i32> {
-        let status = self.child.try_wait().ok().flatten();
-        status.and_then(|status| status.signal())
     }
 
     /// The signal that ended it, if one did, once it has hung up.

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Budget;
+use crate::options::Hardening;
 use crate::runtime::InstancePolicy;
 
 /// What all trials of a comparison have in common. Every arm does the same.
@@ -14,10 +15,18 @@ pub struct Effort {
     pub trip: f64,
     /// How much time there is.
     pub budget: Budget,
+    /// The same in seconds, for all parts together.
+    pub time: f64,
     /// CPUs that loads are sized by.
     pub cpus: usize,
+    /// Bytes of linear memory that an instance has after a job; 0 where none ended well.
+    pub linear_memory: u64,
+    /// Bytes of memory that this machine could give when the measuring began.
+    pub free_memory: u64,
     /// What the user wants of instances.
     pub instance: InstancePolicy,
+    /// What worker processes give up.
+    pub hardening: Hardening,
     /// Whether the guest does its jobs at all. What needs no job of it goes on without.
     pub works: bool,
 }
@@ -28,8 +37,12 @@ impl Default for Effort {
             job: 0.001,
             trip: 0.001,
             budget: Budget::Default,
+            time: 54.0,
             cpus: 2,
+            linear_memory: 0,
+            free_memory: 4 << 30,
             instance: InstancePolicy::Fresh,
+            hardening: Hardening::default(),
             works: true,
         }
     }

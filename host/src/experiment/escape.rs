@@ -16,9 +16,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::identity::CALLER;
+use super::left_out::nothing;
 use super::trial::{Bench, own_guest};
 use super::{Arm, Part, PartWork, Samples, Stage};
 use crate::guest::Guest;
+use crate::harden::Legibility;
 use crate::job::{Death, Job, Outbox};
 use crate::options::Isolation;
 use crate::pool::{Lost, Pool, Ticket};
@@ -35,6 +37,7 @@ pub(super) static ESCAPE: Part = Part {
     core: 1,
     most: [1, 1, 1],
     rows: |_| Vec::new(),
+    left_out: nothing,
     work: PartWork::Alone { prepare },
 };
 
@@ -165,7 +168,12 @@ impl Escape<'_> {
     }
 
     fn pool(&self, guest: &Guest, drill: Drill) -> Result<Pool, String> {
-        let builder = self.bench.builder(guest, 1).drill(Some(drill));
+        // As workers are where nobody wants to measure them.
+        let builder = self
+            .bench
+            .builder(guest, 1)
+            .legibility(Legibility::Closed)
+            .drill(Some(drill));
         builder.build().map_err(|error| error.to_string())
     }
 }

@@ -8,6 +8,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::left_out::nothing;
 use super::trial::{Bench, own_guest, reply_of};
 use super::{Arm, Identity, Part, PartWork, Samples, Stage};
 use crate::job::Job;
@@ -23,6 +24,7 @@ pub(super) static IDENTITY: Part = Part {
     core: 1,
     most: [1, 1, 1],
     rows: |_| Vec::new(),
+    left_out: nothing,
     work: PartWork::Staged {
         segments: |_| 1,
         prepare,

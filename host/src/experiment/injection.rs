@@ -1,5 +1,7 @@
 //! What one injected fault did, read from what its sacrificial host had to say.
 
+use rustix::process::Signal;
+
 use super::containment::{Aftermath, Sighting};
 use super::{Fate, Fault, expected};
 use crate::options::Isolation;
@@ -24,14 +26,70 @@ pub(super) enum End {
     Died(i32),
 }
 
-/// Reads how far a fault went, also from a host that did not live to tell. `None` if it ended before the
-/// fault, or without a word and without a signal; `Err` if the fault was not the one that was meant.
+/// Why nothing follows from what was heard.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Inconclusive {
+    /// The host ended before the fault, or after it without a word and without a signal.
+    Unfinished,
+    /// The host was ended by a signal that the fault does not raise: somebody else sent it.
+    Foreign(i32),
+    /// The fault was not the one that was meant.
+    Otherwise(String),
+}
+
+/// The signals that a crash raises in the process whose code it is in. SIGKILL, SIGTERM and the like
+/// always come from somebody else.
+const CRASHES: [Signal; 7] = [
+    Signal::ABORT,
+    Signal::BUS,
+    Signal::FPE,
+    Signal::ILL,
+    Signal::SEGV,
+    Signal::SYS,
+    Signal::TRAP,
+];
+
+/// The signal by which a fault ends the process that it is in, if it ends it.
+fn signal_of(fault: Fault) -> Option<Signal> {
+    match fault {
+        Fault::HostAbort => Some(Signal::ABORT),
+        Fault::HostSegfault => Some(Signal::SEGV),
+        Fault::Kill => Some(Signal::KILL),
+        Fault::Trap
+        | Fault::Recursion
+        | Fault::Loop
+        | Fault::Wait
+        | Fault::Grow
+        | Fault::Flood
+        | Fault::Lie
+        | Fault::HostPanic
+        | Fault::Stop => None,
+    }
+}
+
+/// Whether the end of a host by this signal is what the fault did. A host that is to die has to die of
+/// the fault's own signal. One that is to live may fall to any crash, and that is the finding; but a
+/// signal that only somebody else can have sent (the out-of-memory killer, an administrator) is none.
+fn is_doing_of(fault: Fault, isolation: Isolation, signal: i32) -> bool {
+    let is = |known: Signal| known.as_raw() == signal;
+    match expected(fault, isolation) {
+        Fate::HostDied => signal_of(fault).is_some_and(is),
+        Fate::Contained | Fate::WorkerLost | Fate::Spread | Fate::HostStopped => {
+            CRASHES.into_iter().any(is)
+        }
+    }
+}
+
+/// Reads how far a fault went, also from a host that did not live to tell.
+///
+/// # Errors
+/// [`Inconclusive`] where that cannot be said: a failed trial, and no fate.
 pub(super) fn conclude(
     fault: Fault,
     isolation: Isolation,
     heard: &[Sighting],
     end: End,
-) -> Option<Result<Injection, String>> {
+) -> Result<Injection, Inconclusive> {
     let mut victim = None;
     let mut aftermath = None;
     let mut injected = false;
@@ -43,22 +101,27 @@ pub(super) fn conclude(
         }
     }
     if !injected {
-        return None;
+        return Err(Inconclusive::Unfinished);
+    }
+    if let End::Died(signal) = end
+        && !is_doing_of(fault, isolation, signal)
+    {
+        return Err(Inconclusive::Foreign(signal));
     }
     if let Some((ended, false)) = &victim {
-        return Some(Err(format!(
+        return Err(Inconclusive::Otherwise(format!(
             "the job that was to meet the fault ended otherwise: {ended}"
         )));
     }
     let observed = match (end, &aftermath) {
         (End::StandsStill, _) => Fate::HostStopped,
         (End::Died(_), _) => Fate::HostDied,
-        (End::Lives, None) => return None,
+        (End::Lives, None) => return Err(Inconclusive::Unfinished),
         (End::Lives, Some(counted)) if counted.bystanders_lost > 0 => Fate::Spread,
         (End::Lives, Some(counted)) if counted.workers_lost > 0 => Fate::WorkerLost,
         (End::Lives, Some(_)) => Fate::Contained,
     };
-    Some(Ok(Injection {
+    Ok(Injection {
         fault,
         isolation,
         observed,
@@ -68,7 +131,7 @@ pub(super) fn conclude(
         },
         victim: victim.map(|(ended, _)| ended),
         aftermath,
-    }))
+    })
 }
 
 impl Injection {
@@ -80,6 +143,7 @@ impl Injection {
 
 #[cfg(test)]
 mod tests {
+    use super::super::containment::Kept;
     use super::*;
 
     fn survived(workers_lost: u64, bystanders_lost: u64) -> Sighting {
@@ -87,8 +151,8 @@ mod tests {
             bystanders: 100,
             bystanders_lost,
             workers_lost,
-            p99_before: Some(1e-4),
-            p99_after: Some(1e-4),
+            before: Kept::default(),
+            after: Kept::default(),
             recovery: Some(1e-3),
         })
     }
@@ -100,9 +164,54 @@ mod tests {
         }
     }
 
-    fn fate(heard: &[Sighting], end: End) -> Option<Fate> {
+    fn fate(heard: &[Sighting], end: End) -> Result<Fate, Inconclusive> {
         let found = conclude(Fault::Kill, Isolation::Thread, heard, end)?;
-        found.ok().map(|injection| injection.observed)
+        Ok(found.observed)
+    }
+
+    /// The fate of a host that died of this signal after its fault.
+    fn died(fault: Fault, isolation: Isolation, signal: i32) -> Result<Fate, Inconclusive> {
+        let found = conclude(fault, isolation, &[Sighting::Injecting], End::Died(signal))?;
+        Ok(found.observed)
+    }
+
+    const ABORT: i32 = 6;
+    const KILL: i32 = 9;
+    const SEGV: i32 = 11;
+    const TERM: i32 = 15;
+
+    #[test]
+    fn a_host_that_is_to_die_dies_of_its_own_fault_alone() {
+        let faults = [
+            (Fault::HostAbort, ABORT),
+            (Fault::HostSegfault, SEGV),
+            (Fault::Kill, KILL),
+        ];
+        for (fault, own) in faults {
+            for signal in [ABORT, KILL, SEGV, TERM] {
+                let found = died(fault, Isolation::Thread, signal);
+                let meant = if signal == own {
+                    Ok(Fate::HostDied)
+                } else {
+                    Err(Inconclusive::Foreign(signal))
+                };
+                assert_eq!(found, meant, "{fault}, signal {signal}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_host_that_is_to_live_falls_to_a_crash_and_not_to_somebody_else() {
+        for fault in Fault::ALL {
+            for signal in [ABORT, SEGV] {
+                let found = died(fault, Isolation::Process, signal);
+                assert_eq!(found, Ok(Fate::HostDied), "{fault}, signal {signal}");
+            }
+            for signal in [KILL, TERM] {
+                let found = died(fault, Isolation::Process, signal);
+                assert_eq!(found, Err(Inconclusive::Foreign(signal)), "{fault}");
+            }
+        }
     }
 
     #[test]
@@ -113,7 +222,7 @@ mod tests {
             &[Sighting::Injecting],
             End::Died(9),
         );
-        let injection = found.unwrap().unwrap();
+        let injection = found.unwrap();
         assert_eq!(injection.observed, Fate::HostDied);
         assert!(injection.as_expected());
         assert_eq!(injection.host_ended.as_deref(), Some("signal 9"));
@@ -123,7 +232,7 @@ mod tests {
     fn an_unexpected_fate_does_not_pass() {
         let heard = [Sighting::Injecting, victim(true), survived(1, 0)];
         let found = conclude(Fault::Kill, Isolation::Thread, &heard, End::Lives);
-        assert!(!found.unwrap().unwrap().as_expected());
+        assert!(!found.unwrap().as_expected());
     }
 
     #[test]
@@ -136,23 +245,24 @@ mod tests {
             ];
             fate(&heard, End::Lives)
         };
-        assert_eq!(after(0, 0), Some(Fate::Contained));
-        assert_eq!(after(1, 0), Some(Fate::WorkerLost));
-        assert_eq!(after(1, 1), Some(Fate::Spread));
+        assert_eq!(after(0, 0), Ok(Fate::Contained));
+        assert_eq!(after(1, 0), Ok(Fate::WorkerLost));
+        assert_eq!(after(1, 1), Ok(Fate::Spread));
         let still = fate(&[Sighting::Injecting], End::StandsStill);
-        assert_eq!(still, Some(Fate::HostStopped));
+        assert_eq!(still, Ok(Fate::HostStopped));
     }
 
     #[test]
     fn a_host_that_died_before_the_fault_is_a_failed_trial() {
-        assert_eq!(fate(&[], End::Died(9)), None);
-        assert_eq!(fate(&[Sighting::Injecting], End::Lives), None);
+        let unfinished = Err(Inconclusive::Unfinished);
+        assert_eq!(fate(&[], End::Died(9)), unfinished);
+        assert_eq!(fate(&[Sighting::Injecting], End::Lives), unfinished);
     }
 
     #[test]
     fn a_guest_that_was_to_trap_and_did_not_is_a_failed_trial() {
         let heard = [Sighting::Injecting, victim(false), survived(0, 0)];
         let found = conclude(Fault::Trap, Isolation::Thread, &heard, End::Lives);
-        assert!(found.unwrap().is_err());
+        assert!(matches!(found, Err(Inconclusive::Otherwise(_))));
     }
 }

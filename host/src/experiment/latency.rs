@@ -11,6 +11,7 @@
 use std::time::{Duration, Instant};
 
 use super::effort::policy_name;
+use super::left_out::nothing;
 use super::trial::{Bench, Checked, reply_of, staffed};
 use super::{Arm, Budget, Effort, Part, PartWork, RowSpec, Samples, Stage};
 use crate::pool::Pool;
@@ -32,6 +33,7 @@ pub(super) static LATENCY: Part = Part {
     core: 6,
     most: [16, 60, 200],
     rows,
+    left_out: nothing,
     work: PartWork::Staged {
         segments: |effort| effort.segments(2 * effort.jobs_in_a_row()),
         prepare,

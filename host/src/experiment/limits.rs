@@ -10,6 +10,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::left_out::nothing;
 use super::trial::{Bench, Checked, built_in, reply_of, staffed};
 use super::{Arm, Effort, Part, PartWork, RowSpec, Samples, Stage};
 use crate::guest::Guest;
@@ -31,10 +32,11 @@ pub(super) static LIMITS: Part = Part {
         ]
     },
     twin: Arm::Unmetered,
-    weight: 2.0,
+    weight: 2.5,
     core: 0,
     most: [8, 30, 100],
     rows,
+    left_out: nothing,
     work: PartWork::Staged {
         segments: |effort| effort.segments(effort.jobs_in_a_row()),
         prepare,

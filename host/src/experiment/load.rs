@@ -1,6 +1,6 @@
 //! How long does a job take when jobs keep coming?
 //!
-//! *Arms*: a warm pool of one worker, to which jobs come by a fixed schedule, at a half and at four fifths
+//! *Arms*: a warm pool of one worker, to which jobs come by a fixed schedule, at 50, 80 and 95 %
 //! of what one caller and one thread worker can do together, one job after the other, as the first jobs
 //! showed; the schedule is the same for every arm. *Stopwatch*: the trial's main
 //! thread, which sends a job when it is due, or as soon as the one before is answered. The *corrected*
@@ -11,6 +11,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::left_out::nothing;
 use super::trial::{Bench, Checked, reply_of};
 use super::{Arm, Effort, Part, PartWork, RowSpec, Samples, Stage};
 use crate::pool::Pool;
@@ -25,6 +26,7 @@ pub(super) static LOAD: Part = Part {
     core: 0,
     most: [6, 12, 40],
     rows,
+    left_out: nothing,
     work: PartWork::Staged {
         segments: |_| RATES.len(),
         prepare,
@@ -32,7 +34,7 @@ pub(super) static LOAD: Part = Part {
 };
 
 /// Per cent of what one thread worker can do alone.
-const RATES: [u64; 2] = [50, 80];
+const RATES: [u64; 3] = [50, 80, 95];
 
 fn rows(effort: &Effort) -> Vec<RowSpec> {
     let mut rows = Vec::new();
@@ -62,7 +64,9 @@ fn gap(effort: &Effort, rate: u64) -> f64 {
 
 /// Jobs of one schedule.
 fn jobs(effort: &Effort, rate: u64) -> usize {
-    effort.fit(0.5 * gap(effort, rate), 5, 500)
+    // With jobs so long that a schedule has few of them, three rates of five jobs each are a second.
+    let least = effort.budget.pick([3, 3, 5]);
+    effort.fit(0.5 * gap(effort, rate), least, 500)
 }
 
 struct Load<'b> {

@@ -6,17 +6,25 @@
 //! (PSS), which shares out pages that several processes map, so that nothing is counted twice (the share
 //! of the process that ordered the trial, which maps the same program, is added); private pages; page
 //! tables; open descriptors: from `/proc/PID/smaps_rollup`, `status` and `fd` (`proc_pid_smaps(5)`,
-//! `proc_pid_status(5)`). Per worker is the slope from the first worker to the last. `held` less `idle`
-//! is the guest's own memory. *Expectation*: a thread costs its stack and its share of
-//! the heap; a process costs the private pages of a whole program.
+//! `proc_pid_status(5)`). Per worker is the slope from the first worker to the last. *Expectation*: a thread
+//! costs its stack and its share of the heap; a process costs the private pages of a whole program.
+//!
+//! The guest's own linear memory stands apart, and the workers themselves say it (`Drill::Weigh`): what
+//! `memory.size` is in a new instance (`idle`) and after the job (`held`), touched or not. The difference of
+//! the PSS of `held` and `idle` is not that: an idle worker may hold the next job's instance already, and
+//! with it up to 4 MiB of pages that the one before touched (see `runtime::allocation`).
+//!
+//! 1 and 8 workers are looked at in any case; 32 where their jobs leave time for the other parts, and
+//! their memory fits the machine twice. Where not, the result says why.
 
 use std::fs;
 use std::sync::Arc;
 
-use super::trial::{Bench, Checked, good};
-use super::{Arm, Budget, Effort, Part, PartWork, RowSpec, Samples, Stage, Unit};
+use super::schedule::LEAST;
+use super::trial::{Bench, Checked, Scales, good};
+use super::{Arm, Budget, Effort, Part, PartWork, Reason, RowSpec, Samples, Stage, Unit};
 use crate::job::{Death, Reply};
-use crate::runtime::{InstancePolicy, mix};
+use crate::runtime::{Drill, InstancePolicy, Weight, mix};
 use crate::worker::Recipe;
 
 /// Workers that wait, without an instance.
@@ -24,6 +32,7 @@ pub(super) static IDLE: Part = Part {
     name: "idle",
     question: "What does one more worker take that waits?",
     rows: |effort| rows("idle", levels(effort)),
+    left_out: |effort| left_out("idle", effort),
     work: PartWork::Alone {
         prepare: |bench| Ok(Box::new(Workers::new(bench, InstancePolicy::Fresh))),
     },
@@ -40,26 +49,74 @@ const HELD: Part = Part {
     question: "What does one more worker take that is at work?",
     arms: |_| &[Arm::Thread, Arm::Process, Arm::Control],
     twin: Arm::Thread,
-    weight: 1.5,
+    weight: 2.0,
     core: 0,
     most: [6, 8, 20],
-    rows: |_| rows("held", &AT_WORK),
+    rows: |effort| rows("held", levels(effort)),
+    left_out: |effort| left_out("held", effort),
     work: PartWork::Alone {
         prepare: |bench| Ok(Box::new(Workers::new(bench, InstancePolicy::Reused))),
     },
 };
 
+/// How many workers are looked at, where many are too much: enough for a slope.
+const FEW: [usize; 2] = [1, 8];
+/// The same, where they are not.
+const MANY: [usize; 3] = [1, 8, 32];
+/// The most of them.
+const MOST: usize = 32;
+
+/// What the jobs of [`MOST`] workers may take of the whole time, over all arms and the rounds of a verdict.
+const SHARE_OF_TIME: f64 = 0.1;
+
+/// What a worker takes beside its instance, roughly, where it takes much: a process's private pages.
+const BESIDE: u64 = 4 << 20;
+
 /// How many workers are looked at.
 fn levels(effort: &Effort) -> &'static [usize] {
-    // Jobs that take long are not run dozens of times for the sake of an idle worker.
-    match (effort.budget, effort.job > 0.2) {
-        (Budget::Quick, _) | (_, true) => &[1, 8],
-        (Budget::Default | Budget::Rigorous, false) => &[1, 8, 32],
+    match too_much(effort) {
+        Some(_) => &FEW,
+        None => &MANY,
     }
 }
 
-/// Workers that hold their instance: enough for a slope.
-const AT_WORK: [usize; 2] = [1, 8];
+/// Why [`MOST`] workers are not looked at, if they are not. Each has done a job before, idle or not: all of
+/// them at once on the CPUs that there are, and with all of their memory.
+fn too_much(effort: &Effort) -> Option<Reason> {
+    if effort.budget == Budget::Quick {
+        let from = Budget::Default;
+        return Some(Reason::Budget { from });
+    }
+    #[expect(clippy::cast_precision_loss, reason = "dozens")]
+    let jobs = (MOST * HELD.arms(effort.budget).len() * LEAST) as f64;
+    #[expect(clippy::cast_precision_loss, reason = "a handful of CPUs")]
+    let needs_s = jobs * effort.job / effort.cpus.max(1) as f64;
+    let has_s = SHARE_OF_TIME * effort.time;
+    if needs_s > has_s {
+        return Some(Reason::Time { needs_s, has_s });
+    }
+    let needs = (MOST as u64).saturating_mul(effort.linear_memory.saturating_add(BESIDE));
+    let has = effort.free_memory / 2;
+    (needs > has).then_some(Reason::Memory { needs, has })
+}
+
+fn left_out(state: &'static str, effort: &Effort) -> Vec<(String, Reason)> {
+    let what = || match state {
+        "idle" => format!("{MOST} idle workers"),
+        _ => format!("{MOST} workers at work"),
+    };
+    too_much(effort)
+        .map(|why| (what(), why))
+        .into_iter()
+        .collect()
+}
+
+fn in_words(state: &str) -> &'static str {
+    match state {
+        "idle" => "idle worker",
+        _ => "worker at work",
+    }
+}
 
 /// What is looked at, and how: the metric, its series, its title, its unit.
 const KINDS: [(&str, &str, &str, Unit); 4] = [
@@ -85,10 +142,7 @@ const KINDS: [(&str, &str, &str, Unit); 4] = [
 ];
 
 fn rows(state: &'static str, levels: &[usize]) -> Vec<RowSpec> {
-    let words = match state {
-        "idle" => "idle worker",
-        _ => "worker at work",
-    };
+    let words = in_words(state);
     let mut rows = Vec::new();
     for (metric, kind, title, unit) in KINDS {
         let series = format!("{state}.{kind}");
@@ -105,6 +159,14 @@ fn rows(state: &'static str, levels: &[usize]) -> Vec<RowSpec> {
                 .at("state", state),
         );
     }
+    let moment = match state {
+        "idle" => "of a new instance",
+        _ => "after a job",
+    };
+    let title = format!("linear memory {moment}");
+    let row = RowSpec::seconds("linear_memory", title, format!("{state}.linear"));
+    let unit = Unit::Bytes;
+    rows.push(RowSpec { unit, ..row }.at("state", state));
     rows
 }
 
@@ -128,9 +190,10 @@ impl<'b> Workers<'b> {
 
 impl Stage for Workers<'_> {
     fn segment(&mut self, _: usize) -> Result<(), String> {
+        let levels = levels(&self.bench.effort());
         match self.instance {
-            InstancePolicy::Fresh => self.climb("idle", levels(&self.bench.effort())),
-            InstancePolicy::Reused => self.climb("held", &AT_WORK),
+            InstancePolicy::Fresh => self.climb("idle", levels, |weight| weight.before),
+            InstancePolicy::Reused => self.climb("held", levels, |weight| weight.after),
         }
     }
 
@@ -143,17 +206,28 @@ impl Stage for Workers<'_> {
 }
 
 impl Workers<'_> {
-    fn climb(&mut self, state: &str, levels: &[usize]) -> Result<(), String> {
-        let recipe = self.bench.recipe(&self.bench.guest, self.instance)?;
+    fn climb(
+        &mut self,
+        state: &str,
+        levels: &[usize],
+        linear: fn(Weight) -> u64,
+    ) -> Result<(), String> {
+        let bench = self.bench;
+        let cache = &bench.order.cache;
+        let weigh = Some(Drill::Weigh);
+        let recipe = bench.recipe_from(&bench.guest, self.instance, cache, weigh)?;
         let mut hired: Vec<Hired> = Vec::new();
         let mut looks = Vec::new();
         for &level in levels {
             let new: Vec<_> = (hired.len()..level)
-                .map(|place| hire(self.bench, &recipe, place))
+                .map(|place| hire(bench, &recipe, place))
                 .collect::<Result<_, _>>()?;
             for waiting in new {
                 let worker = waiting.at_work()?;
                 self.checked.reply("memory", &worker.reply);
+                #[expect(clippy::cast_precision_loss, reason = "fewer than 2^52 bytes")]
+                let bytes = linear(worker.weight) as f64;
+                self.samples.add(&format!("{state}.linear"), bytes);
                 hired.push(worker);
             }
             let pids = hired.iter().filter_map(|worker| worker.pid);
@@ -185,6 +259,7 @@ impl Workers<'_> {
 struct Hired {
     pid: Option<u32>,
     reply: Reply,
+    weight: Weight,
     /// Dropped to let it go.
     _leash: crossbeam_channel::Sender<()>,
 }
@@ -192,12 +267,14 @@ struct Hired {
 /// A worker that is on its way.
 struct Hiring {
     told: crossbeam_channel::Receiver<Result<(Option<u32>, Reply), Death>>,
+    scales: Scales,
     leash: crossbeam_channel::Sender<()>,
 }
 
 fn hire(bench: &Bench, recipe: &Arc<Recipe>, place: usize) -> Result<Hiring, String> {
-    let job = bench
-        .job(place)
+    let scales = Scales::default();
+    let job = scales
+        .under(bench.job(place))
         .numbered(place as u64, Some(mix(bench.order.seed)));
     let recipe = Arc::clone(recipe);
     let (sender, told) = crossbeam_channel::bounded(1);
@@ -221,7 +298,11 @@ fn hire(bench: &Bench, recipe: &Arc<Recipe>, place: usize) -> Result<Hiring, Str
             }
         })
         .map_err(|error| error.to_string())?;
-    Ok(Hiring { told, leash })
+    Ok(Hiring {
+        told,
+        scales,
+        leash,
+    })
 }
 
 impl Hiring {
@@ -234,6 +315,10 @@ impl Hiring {
         Ok(Hired {
             pid,
             reply: good(reply)?,
+            weight: self
+                .scales
+                .weight()
+                .ok_or("the worker did not say how much linear memory its instance has")?,
             _leash: self.leash,
         })
     }
@@ -320,6 +405,44 @@ mod tests {
         let text = "55d0-7ffe ---p 00000000 00:00 0   [rollup]\nRss:   884 kB\nPss:   385 kB\nPss_Dirty: 5 kB\n";
         assert_eq!(bytes(text, "Pss:"), Some(385.0 * 1024.0));
         assert_eq!(bytes("Rss: 1 kB", "Pss:"), None);
+    }
+
+    fn with(job: f64, linear_memory: u64) -> Effort {
+        Effort {
+            job,
+            linear_memory,
+            ..Effort::default()
+        }
+    }
+
+    #[test]
+    fn many_workers_are_looked_at_where_time_and_memory_allow() {
+        let quick = with(0.001, 1 << 20);
+        assert_eq!(
+            (levels(&quick), left_out("held", &quick)),
+            (&MANY[..], vec![])
+        );
+        // 32 jobs in three arms and six rounds, on two CPUs: 10.08 s of 54.
+        let slow = with(0.035, 1 << 20);
+        assert_eq!(levels(&slow), FEW);
+        let [(what, Reason::Time { needs_s, has_s })] = &left_out("held", &slow)[..] else {
+            panic!("{:?}", left_out("held", &slow))
+        };
+        assert_eq!(what, "32 workers at work");
+        assert!((needs_s - 10.08).abs() < 1e-9 && (has_s - 5.4).abs() < 1e-9);
+        // 32 x 64 MiB and more are not to be had twice of 4 GiB.
+        let large = with(0.001, 64 << 20);
+        let why = Reason::Memory {
+            needs: 32 * (68 << 20),
+            has: 2 << 30,
+        };
+        let what = "32 idle workers".to_owned();
+        assert_eq!(left_out("idle", &large), [(what, why)]);
+        let more = Effort {
+            free_memory: 8 << 30,
+            ..large
+        };
+        assert_eq!(levels(&more), MANY);
     }
 
     #[test]

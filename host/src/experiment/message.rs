@@ -15,6 +15,7 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
+use super::left_out::nothing;
 use super::trial::{Bench, built_in, reply_of};
 use super::{Arm, Effort, Part, PartWork, RowSpec, Samples, Stage, Unit};
 use crate::job::Job;
@@ -31,6 +32,7 @@ pub(super) static TRIPS: Part = Part {
     core: 6,
     most: [12, 40, 100],
     rows,
+    left_out: nothing,
     work: PartWork::Staged {
         segments: |effort| (LADDER.len() + 1) * effort.budget.pick([4, 6, 16]),
         prepare,

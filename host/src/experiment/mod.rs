@@ -18,6 +18,7 @@ mod faults;
 mod identity;
 mod injection;
 mod latency;
+mod left_out;
 mod limits;
 mod load;
 mod memory;
@@ -43,6 +44,8 @@ use crate::stats::Better;
 
 pub use crate::sys::escape::Act;
 pub use collected::{Collected, PartLog};
+#[cfg(test)]
+pub(crate) use containment::{Aftermath, Kept};
 pub use effort::Effort;
 pub use escape::{Deed, Reach};
 pub use faults::{
@@ -50,6 +53,7 @@ pub use faults::{
     Refusal, Setting, document, expected, sacrifice, serve_sacrifice,
 };
 pub(crate) use injection::Injection;
+pub use left_out::{LeftOut, Reason};
 pub(crate) use memory::pss;
 pub use pairing::{Paired, paired};
 pub use plan::{Plan, Rigging, Selection, Subject, UnknownExperiment};
@@ -142,11 +146,13 @@ pub struct Part {
     pub twin: Arm,
     /// How much of the time it deserves, against the others.
     weight: f64,
-    /// Rounds without which there is no result: it has them before others have more than one.
+    /// Rounds without which there is no result: it has the first of them however little time there is.
     core: usize,
     /// Rounds that are enough, whatever the time: quick, default, rigorous.
     most: [usize; 3],
     rows: fn(&Effort) -> Vec<RowSpec>,
+    /// What it would measure with more time or memory, in words, and why it does not.
+    left_out: fn(&Effort) -> Vec<(String, Reason)>,
     work: PartWork,
 }
 
@@ -190,6 +196,18 @@ impl Part {
     #[must_use]
     pub fn rows(&self, effort: &Effort) -> Vec<RowSpec> {
         (self.rows)(effort)
+    }
+
+    /// What it would measure with more time or memory, and why it does not.
+    #[must_use]
+    pub fn left_out(&self, effort: &Effort) -> Vec<LeftOut> {
+        let named = |(what, why)| LeftOut {
+            experiment: self.experiment.to_owned(),
+            part: self.name.to_owned(),
+            what,
+            why,
+        };
+        (self.left_out)(effort).into_iter().map(named).collect()
     }
 }
 

@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::{Budget, Effort, PARTS, Part};
 use crate::guest::Guest;
 use crate::job::Limits;
+use crate::machine::memory_available;
+use crate::options::Hardening;
 use crate::runtime::{Cache, InstancePolicy};
 
 /// The guest and the work that it is compared on.
@@ -20,6 +22,8 @@ pub struct Subject {
     pub limits: Limits,
     /// Whether instances are reused.
     pub instance: InstancePolicy,
+    /// What worker processes give up.
+    pub hardening: Hardening,
     /// Where compiled guests are kept.
     pub cache: Cache,
 }
@@ -117,6 +121,8 @@ pub struct Plan {
     pub(crate) rigging: Option<Rigging>,
     /// CPUs that loads are sized by.
     pub(crate) cpus: usize,
+    /// Bytes of memory that programs could have.
+    pub(crate) free_memory: u64,
 }
 
 impl Plan {
@@ -136,6 +142,8 @@ impl Plan {
             parts: Self::chosen(&Selection::Usual, budget),
             rigging: None,
             cpus: std::thread::available_parallelism().map_or(1, usize::from),
+            // Where nobody knows, nothing is left out for want of memory.
+            free_memory: memory_available().unwrap_or(u64::MAX),
         }
     }
 
@@ -181,8 +189,12 @@ impl Plan {
             job,
             trip,
             budget: self.budget,
+            time: self.time.as_secs_f64(),
             cpus: self.cpus,
+            linear_memory: 0,
+            free_memory: self.free_memory,
             instance: self.subject.instance,
+            hardening: self.subject.hardening,
             works: true,
         }
     }

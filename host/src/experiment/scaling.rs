@@ -1,12 +1,13 @@
 //! Where does one address space stop scaling?
 //!
-//! *Arms*: so many workers as threads of one process, as processes of one thread each, and, from four on,
-//! as two processes with half of them each. Each worker is a bare loop of jobs with a fresh instance for
+//! *Arms*: so many workers as threads of one process, as processes of one thread each, and, with --rigorous,
+//! in every way between: as many processes as divide their number, with as many threads each. Each worker is a bare loop of jobs with a fresh instance for
 //! each: no pool, no queue, no link, and the same code without checks everywhere. *Stopwatch*: each thread for
 //! itself, from its first job to the end of its last, after a fixed time; the sum of their jobs per
 //! second. *Expectation*: to make and drop an instance means to map and unmap memory, for
 //! which the kernel locks the address space; threads of one process wait for each other there, processes do
-//! not. A guest with long jobs does not care.
+//! not. A guest with long jobs does not care. Beyond the number of CPUs nothing grows, in neither: where one
+//! address space stops is read beside the processes (`report::knee`).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use super::conversation::{Conversation, Nothing};
 use super::throughput::widths;
 use super::trial::{Bench, Order, Said, Work, built_in, good};
-use super::{Arm, Effort, Part, PartWork, RowSpec, Samples, Stage, Unit};
+use super::{Arm, Budget, Effort, Part, PartWork, Reason, RowSpec, Samples, Stage, Unit};
 use crate::guest::Guest;
 use crate::job::Job;
 use crate::options::Isolation;
@@ -28,35 +29,119 @@ pub(super) static SCALING: Part = Part {
     experiment: "scaling",
     name: "grid",
     question: "Where does one address space stop scaling?",
-    arms: |_| &[Arm::Thread, Arm::Process, Arm::Control, Arm::Mixed],
+    arms: |budget| match budget {
+        Budget::Quick | Budget::Default => &[Arm::Thread, Arm::Process, Arm::Control],
+        Budget::Rigorous => &[Arm::Thread, Arm::Process, Arm::Control, Arm::Mixed],
+    },
     twin: Arm::Thread,
-    weight: 1.5,
+    weight: 2.0,
     core: 0,
     most: [6, 20, 60],
     rows,
+    left_out,
     work: PartWork::Staged {
-        segments: |effort| 2 * widths(effort.cpus).len(),
+        segments: |effort| places(effort).len(),
         prepare,
     },
 };
 
 const GUESTS: [&str; 2] = ["own", "echo"];
 
-fn rows(effort: &Effort) -> Vec<RowSpec> {
-    let mut rows = Vec::new();
+/// A place of the grid, at which each arm does its own, if it has any.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Place {
+    guest: &'static str,
+    workers: usize,
+    /// Processes that the workers are spread over; `None` where they are all threads of one, or each has
+    /// its own.
+    between: Option<usize>,
+}
+
+/// Numbers of processes over which so many workers are spread evenly, but for one process and for as many
+/// as there are workers.
+fn between(workers: usize) -> impl Iterator<Item = usize> {
+    (2..workers).filter(move |&processes| workers.is_multiple_of(processes))
+}
+
+fn places(effort: &Effort) -> Vec<Place> {
+    let mut places = Vec::new();
     for guest in GUESTS {
         for workers in widths(effort.cpus) {
-            let name = match guest {
-                "own" => "this guest",
-                _ => "@echo",
+            let place = |between| Place {
+                guest,
+                workers,
+                between,
             };
-            let title = format!("{name}, {workers} at once");
-            let series = format!("{guest}.{workers}");
-            let row = RowSpec::rate("jobs", title, series, Unit::JobsPerSecond);
-            rows.push(row.at("guest", guest).at("workers", workers as u64));
+            places.push(place(None));
+            if effort.budget == Budget::Rigorous {
+                places.extend(between(workers).map(|processes| place(Some(processes))));
+            }
         }
     }
-    rows
+    places
+}
+
+impl Place {
+    fn series(&self) -> String {
+        let Self { guest, workers, .. } = self;
+        match self.between {
+            None => format!("{guest}.{workers}"),
+            Some(processes) => format!("{guest}.{workers}.{processes}"),
+        }
+    }
+
+    /// How an arm spreads the workers: processes, and threads of each; `None` where that is not its place.
+    fn spread(&self, arm: Arm) -> Option<(usize, usize)> {
+        match (arm, self.between) {
+            (Arm::Mixed, None) => None,
+            (Arm::Mixed, Some(processes)) => Some((processes, self.workers / processes)),
+            (_, Some(_)) => None,
+            (other, None) => Some(match other.isolation() {
+                Isolation::Thread => (1, self.workers),
+                Isolation::Process => (self.workers, 1),
+            }),
+        }
+    }
+
+    fn row(&self) -> RowSpec {
+        let name = match self.guest {
+            "own" => "this guest",
+            _ => "@echo",
+        };
+        let Self { guest, workers, .. } = *self;
+        let title = match self.between {
+            None => format!("{name}, {workers} at once"),
+            Some(processes) => format!(
+                "{name}, {workers} at once, {processes} processes of {}",
+                workers / processes
+            ),
+        };
+        let row = RowSpec::rate("jobs", title, self.series(), Unit::JobsPerSecond)
+            .at("guest", guest)
+            .at("workers", workers as u64);
+        match self.between {
+            None => row,
+            Some(processes) => row
+                .at("processes", processes as u64)
+                .comparing(Arm::Mixed, Arm::Thread),
+        }
+    }
+}
+
+fn rows(effort: &Effort) -> Vec<RowSpec> {
+    places(effort).iter().map(Place::row).collect()
+}
+
+fn left_out(effort: &Effort) -> Vec<(String, Reason)> {
+    let any = widths(effort.cpus)
+        .into_iter()
+        .any(|workers| between(workers).next().is_some());
+    let from = Budget::Rigorous;
+    let what = "several processes of several threads each".to_owned();
+    match effort.budget {
+        Budget::Quick | Budget::Default if any => vec![(what, Reason::Budget { from })],
+        _ => Vec::new(),
+    }
 }
 
 /// One process of a grid: so many threads, for so long.
@@ -64,6 +149,8 @@ fn rows(effort: &Effort) -> Vec<RowSpec> {
 pub(super) struct Cell {
     threads: usize,
     seconds: f64,
+    /// Jobs that warm it up, and are not counted.
+    before: usize,
 }
 
 struct Grid<'b> {
@@ -80,33 +167,23 @@ fn prepare(bench: &Bench) -> Result<Box<dyn Stage + '_>, String> {
     }))
 }
 
-/// How an arm spreads so many workers: processes, and threads of each.
-fn spread(arm: Arm, workers: usize) -> Option<(usize, usize)> {
-    match arm {
-        Arm::Mixed if workers >= 4 && workers.is_multiple_of(2) => Some((2, workers / 2)),
-        Arm::Mixed => None,
-        other => Some(match other.isolation() {
-            Isolation::Thread => (1, workers),
-            Isolation::Process => (workers, 1),
-        }),
-    }
-}
-
 impl Stage for Grid<'_> {
     fn segment(&mut self, place: usize) -> Result<(), String> {
         let effort = self.bench.effort();
-        let widths = widths(effort.cpus);
-        let guest = GUESTS[place / widths.len() % GUESTS.len()];
+        let places = places(&effort);
+        let here = places[place % places.len()];
+        let guest = here.guest;
         if guest == "own" && !effort.works {
             return Ok(());
         }
-        let workers = widths[place % widths.len()];
-        let Some((processes, threads)) = spread(self.bench.order.arm, workers) else {
+        let Some((processes, threads)) = here.spread(self.bench.order.arm) else {
             return Ok(());
         };
         let cell = Cell {
             threads,
             seconds: effort.budget.pick([0.03, 0.05, 0.2]),
+            // What the first of a worker finds cold does not show in a long job.
+            before: usize::from(guest == "echo" || effort.is_short()),
         };
         let mut hosts: Vec<Conversation> = (0..processes)
             .map(|_| self.host(guest, cell))
@@ -128,7 +205,16 @@ impl Stage for Grid<'_> {
             sum += samples.series.values().flatten().sum::<f64>();
         }
         let sum = sum / (1.0 + self.bench.order.delay);
-        self.samples.add(&format!("{guest}.{workers}"), sum);
+        self.samples.add(&here.series(), sum);
+        // What lies between is compared with the same workers in one process.
+        let beside = places.iter().filter(|other| {
+            here.between.is_none()
+                && other.between.is_some()
+                && (other.guest, other.workers) == (guest, here.workers)
+        });
+        for other in beside {
+            self.samples.add(&other.series(), sum);
+        }
         Ok(())
     }
 
@@ -178,15 +264,16 @@ pub(super) struct ReadyCell<'b> {
     cell: Cell,
 }
 
-/// Loads the guest, and runs one job to warm up.
+/// Loads the guest, and runs the jobs that warm it up.
 pub(super) fn prepare_cell<'b>(bench: &'b Bench, cell: &Cell) -> Result<ReadyCell<'b>, String> {
     let ready = ReadyCell {
         bench,
         recipe: bench.recipe(&bench.guest, InstancePolicy::Fresh)?,
         cell: *cell,
     };
-    let stop = AtomicBool::new(true);
-    ready.work(&stop)?;
+    for _ in 0..cell.before {
+        ready.work(&AtomicBool::new(true))?;
+    }
     Ok(ready)
 }
 
@@ -240,11 +327,42 @@ impl ReadyCell<'_> {
 mod tests {
     use super::*;
 
+    fn in_six(between: Option<usize>) -> Place {
+        Place {
+            guest: "own",
+            workers: 6,
+            between,
+        }
+    }
+
     #[test]
     fn arms_spread_their_workers() {
-        assert_eq!(spread(Arm::Thread, 4), Some((1, 4)));
-        assert_eq!(spread(Arm::Process, 4), Some((4, 1)));
-        assert_eq!(spread(Arm::Mixed, 4), Some((2, 2)));
-        assert_eq!(spread(Arm::Mixed, 2), None);
+        let all = in_six(None);
+        assert_eq!(all.spread(Arm::Thread), Some((1, 6)));
+        assert_eq!(all.spread(Arm::Control), Some((1, 6)));
+        assert_eq!(all.spread(Arm::Process), Some((6, 1)));
+        assert_eq!(all.spread(Arm::Mixed), None);
+        let some = in_six(Some(2));
+        assert_eq!(some.spread(Arm::Mixed), Some((2, 3)));
+        assert_eq!(some.spread(Arm::Thread), None);
+    }
+
+    #[test]
+    fn every_divisor_has_its_place_where_there_is_time() {
+        let of = |budget| {
+            let effort = Effort {
+                budget,
+                cpus: 6,
+                ..Effort::default()
+            };
+            let places = places(&effort).into_iter();
+            let own = places.filter(|place| place.guest == "own");
+            let spreads = own.filter_map(|place| place.spread(Arm::Mixed));
+            (spreads.collect::<Vec<_>>(), left_out(&effort).len())
+        };
+        assert_eq!(of(Budget::Default), (vec![], 1));
+        // Of 1, 2, 4, 6 and 12 workers.
+        let all = vec![(2, 2), (2, 3), (3, 2), (2, 6), (3, 4), (4, 3), (6, 2)];
+        assert_eq!(of(Budget::Rigorous), (all, 0));
     }
 }

@@ -2,7 +2,10 @@
 //!
 //! Time is shared out as a stride scheduler shares a CPU (Waldspurger and Weihl, "Stride scheduling",
 //! MIT/LCS/TM-528, 1995): the part that has had least for its weight is next. Before that, each part
-//! has one round, and those without which there is no result have as many as that takes. A part is done when its
+//! has one round, and then as many as a verdict takes: first the one that needs least time for that, by its
+//! weight, which gets the greatest weight there in a given time (Smith, "Various optimizers for single-stage
+//! production", Naval Research Logistics Quarterly 3, 1956). One that cannot get there any more has what is left
+//! over. A part is done when its
 //! intervals are narrow, when it has rounds enough, or when its next round would not fit any more.
 //!
 //! Stopping when an interval is *narrow* favours neither side of it, since the width says nothing about
@@ -32,8 +35,10 @@ pub enum Ended {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Entry {
     pub(super) weight: f64,
-    /// Rounds without which there is no result.
+    /// Rounds without which there is no result: the first is done whatever the time.
     pub(super) core: usize,
+    /// Rounds without which its rows have no verdict; 0 where it has no rows.
+    pub(super) aim: usize,
     /// Rounds that are enough.
     pub(super) most: usize,
     pub(super) rounds: usize,
@@ -71,6 +76,17 @@ impl Entry {
         self.spent / self.rounds.max(1) as f64
     }
 
+    /// Rounds that it is to have before others have more than that.
+    fn target(&self) -> usize {
+        self.core.max(self.aim)
+    }
+
+    /// Seconds until it has them.
+    #[expect(clippy::cast_precision_loss, reason = "a handful of rounds")]
+    fn missing(&self) -> f64 {
+        self.cost() * self.target().saturating_sub(self.rounds) as f64
+    }
+
     fn fits(&self, left: f64) -> bool {
         match self.rounds {
             0 => self.guess < left || self.core > 0,
@@ -91,10 +107,18 @@ pub(super) fn next(entries: &[Entry], left: f64) -> Option<usize> {
     let by_need = |(_, a): &(usize, &Entry), (_, b): &(usize, &Entry)| {
         (a.spent / a.weight).total_cmp(&(b.spent / b.weight))
     };
+    // Of those that can get there at all.
+    let soonest = || {
+        let short = open().filter(|(_, entry)| entry.rounds < entry.target());
+        let reachable = short.filter(|(_, entry)| entry.missing() <= left);
+        let price = |entry: &Entry| entry.missing() / entry.weight;
+        place(reachable.min_by(|(_, a), (_, b)| price(a).total_cmp(&price(b))))
+    };
     place(open().find(|(_, entry)| entry.rounds == 0))
+        .or_else(soonest)
         .or_else(|| {
-            let core = open().filter(|(_, entry)| entry.rounds < entry.core);
-            place(core.min_by_key(|(_, entry)| entry.rounds))
+            let judged = open().filter(|(_, entry)| entry.rounds >= entry.target());
+            place(judged.min_by(by_need))
         })
         .or_else(|| place(open().min_by(by_need)))
 }
@@ -106,6 +130,7 @@ mod tests {
     const NEW: Entry = Entry {
         weight: 1.0,
         core: 0,
+        aim: 0,
         most: 100,
         rounds: 0,
         guess: 0.0,
@@ -138,6 +163,28 @@ mod tests {
         let (rounds, left) = run(vec![NEW, core, NEW], &[4.0, 1.0, 1.0], 12.0);
         assert_eq!(rounds, [1, 6, 2]);
         assert_eq!(left, 0.0);
+    }
+
+    #[test]
+    fn as_many_parts_as_possible_have_a_verdict() {
+        let judged = Entry { aim: 6, ..NEW };
+        // By turns each would have four rounds.
+        let (rounds, left) = run(vec![judged; 3], &[3.0, 1.0, 1.0], 20.0);
+        assert_eq!(rounds, [1, 9, 8], "what the dear one cannot use, others do");
+        assert_eq!(left, 0.0);
+        let (rounds, _) = run(vec![judged; 3], &[3.0, 1.0, 1.0], 31.0);
+        assert_eq!(rounds, [6, 7, 6]);
+    }
+
+    #[test]
+    fn of_two_that_cannot_both_have_a_verdict_the_weightier_has_it() {
+        let light = Entry { aim: 6, ..NEW };
+        let heavy = Entry {
+            weight: 3.0,
+            ..light
+        };
+        assert_eq!(run(vec![light, heavy], &[2.0, 2.0], 14.0).0, [1, 6]);
+        assert_eq!(run(vec![heavy, light], &[2.0, 2.0], 14.0).0, [6, 1]);
     }
 
     #[test]

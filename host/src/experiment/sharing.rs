@@ -19,6 +19,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use super::left_out::nothing;
 use super::memory::pss_of_all;
 use super::trial::{Bench, own_guest, reply_of, staffed};
 use super::{Arm, Part, PartWork, RowSpec, Samples, Sharing, Stage, Unit};
@@ -44,6 +45,7 @@ pub(super) static READS: Part = Part {
         rows.push(RowSpec::seconds("make", title, "make"));
         rows
     },
+    left_out: nothing,
     work: PartWork::Staged {
         segments: |effort| (KINDS.len() + 1) * effort.budget.pick([1, 1, 4]),
         prepare: |bench| Ok(Box::new(Reads::prepare(bench)?)),
@@ -75,6 +77,7 @@ pub(super) static HELD: Part = Part {
         }
         rows
     },
+    left_out: nothing,
     work: PartWork::Alone {
         prepare: |bench| Ok(Box::new(Held::prepare(bench)?)),
     },
@@ -91,6 +94,7 @@ pub(super) static SEEN: Part = Part {
     core: 1,
     most: [1, 1, 1],
     rows: |_| Vec::new(),
+    left_out: nothing,
     work: PartWork::Staged {
         segments: |_| 1,
         prepare: |bench| {

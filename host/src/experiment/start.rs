@@ -1,9 +1,11 @@
 //! How long until a new worker has given its first correct reply, and where does the time go?
 //!
 //! *Arms*: a thread that is spawned, instantiates and runs the job; a process that is forked from one that
-//! has the guest loaded, and runs the job; with @echo also a process that is spawned, loads, instantiates
-//! and runs the job, and one that is taken from a stock of processes which were forked ahead. With a warm cache the compiled guest is at hand in both: who starts a
-//! second worker does not compile again. With a cold one it is compiled first, and nothing else differs.
+//! has the guest loaded, and runs the job; a process that is spawned, loads, instantiates and runs the job;
+//! and one that is taken from a stock of processes which were forked ahead. With a warm cache the compiled
+//! guest is at hand: who starts a second worker does not compile again. *Cold* means that there is no compiled
+//! guest: it is compiled first, and nothing else differs. The page cache is warm in both: the files were
+//! read a moment ago, and a first start after a boot takes longer than anything here.
 //! *Stopwatch*: the trial's main thread, from asking for the worker until it holds the reply; the phases
 //! are told by the worker in readings of the system's monotonic clock, which both sides share.
 //! *Expectation*: a process by fork costs about as much again as a thread; by exec, the spawning of a program
@@ -19,6 +21,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use super::left_out::nothing;
 use super::trial::{Bench, Checked, built_in, good};
 use super::{Arm, Effort, Part, PartWork, RowSpec, Samples, Stage};
 use crate::job::{Job, Reply};
@@ -45,6 +48,7 @@ pub(super) static START: Part = Part {
     core: 6,
     most: [12, 40, 100],
     rows,
+    left_out: nothing,
     work: PartWork::Staged {
         segments: |effort| effort.fit(effort.job + 0.005, 2, 12),
         prepare,
@@ -53,8 +57,8 @@ pub(super) static START: Part = Part {
 
 /// Where the time of a start goes, in order.
 ///
-/// `spawn` ends when the worker's first code runs; `load` is its engine and the guest's code, which threads
-/// share; `instantiate` is what of that is left to the job: a worker may make its first instance before that
+/// `spawn` ends when the worker's first code runs; `load` is its engine and the guest's code together, which
+/// threads share, and a worker tells only the end of both; `instantiate` is what of that is left to the job: a worker may make its first instance before that
 /// comes, a thread within `rest`, a process while the job is on its way; `rest` is the hand-over of the
 /// guest and of the job, and wake-ups.
 const PHASES: [&str; 5] = ["spawn", "load", "instantiate", "call", "rest"];
@@ -65,12 +69,14 @@ fn rows(_: &Effort) -> Vec<RowSpec> {
         RowSpec::seconds("first_reply", "first reply, cold cache", "cold").at("cache", "cold"),
         RowSpec::seconds("first_echo", "first reply of @echo", "echo"),
     ];
-    rows.extend([Arm::Exec, Arm::Spare].map(|arm| {
+    for arm in [Arm::Exec, Arm::Spare] {
+        let title = format!("first reply, warm cache, by {arm}");
+        let own = RowSpec::seconds("first_reply", title, "warm").at("cache", "warm");
         let title = format!("first reply of @echo, by {arm}");
-        RowSpec::seconds("first_echo", title, "echo")
-            .at("start", arm.name())
-            .comparing(arm, Arm::Thread)
-    }));
+        let echo = RowSpec::seconds("first_echo", title, "echo");
+        let of_arm = |row: RowSpec| row.at("start", arm.name()).comparing(arm, Arm::Thread);
+        rows.extend([own, echo].map(of_arm));
+    }
     rows.extend(PHASES.map(|phase| {
         let title = format!("of the start of @echo: {phase}");
         RowSpec::seconds("phase", title, format!("phase.{phase}")).at("phase", phase)
@@ -102,18 +108,13 @@ fn prepare(bench: &Bench) -> Result<Box<dyn Stage + '_>, String> {
         samples: Samples::default(),
     };
     // The first starts warm the files and the code of both arms alike, and are not counted.
-    if does_own_work(bench) && bench.effort().is_short() {
+    if bench.effort().works && bench.effort().is_short() {
         let own = Arc::clone(&stage.own);
         stage.started("warm", &own, bench.job(0))?;
     }
     stage.echo()?;
     stage.samples = Samples::default();
     Ok(Box::new(stage))
-}
-
-/// What the other start methods cost is seen with @echo alone.
-fn does_own_work(bench: &Bench) -> bool {
-    bench.effort().works && bench.order.arm.way().start == StartMethod::default()
 }
 
 impl Starts<'_> {
@@ -175,7 +176,8 @@ impl Starts<'_> {
     fn cold(&mut self) -> Result<(), String> {
         let bench = self.bench;
         let start = Instant::now();
-        let recipe = bench.recipe_from(&bench.guest, bench.effort().instance, &Cache::off())?;
+        let instance = bench.effort().instance;
+        let recipe = bench.recipe_from(&bench.guest, instance, &Cache::off(), None)?;
         let prepared = start.elapsed().as_secs_f64();
         let started = self.started("cold", &recipe, bench.job(0))?;
         self.samples.add("cold", prepared + started.seconds);
@@ -188,13 +190,18 @@ impl Stage for Starts<'_> {
         for _ in 0..ECHOES {
             self.echo()?;
         }
-        if !does_own_work(self.bench) {
+        let usual = self.bench.order.arm.way().start == StartMethod::default();
+        // The others are seen once a round: they are rows beside.
+        if !self.bench.effort().works || (place > 0 && !usual) {
             return Ok(());
         }
         let own = Arc::clone(&self.own);
-        let started = self.started("warm", &own, self.bench.job(place))?;
+        // Replies are compared over the same jobs in every arm.
+        let checked = if place == 0 { "warm" } else { "more" };
+        let started = self.started(checked, &own, self.bench.job(place))?;
         self.samples.add("warm", started.seconds);
-        if place == 0 {
+        // They differ in nothing that comes before there is a compiled guest.
+        if place == 0 && usual {
             self.cold()?;
         }
         Ok(())

@@ -9,6 +9,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
+use super::left_out::nothing;
 use super::trial::{Bench, own_guest, reply_of};
 use super::{Arm, Effort, Part, PartWork, RowSpec, Samples, Stage, Unit};
 use crate::job::Job;
@@ -25,6 +26,7 @@ pub(super) static STREAMS: Part = Part {
     core: 0,
     most: [8, 24, 60],
     rows,
+    left_out: nothing,
     work: PartWork::Staged {
         segments: |effort| 4 * effort.budget.pick([1, 1, 4]),
         prepare,
@@ -38,19 +40,32 @@ const SMALL: (u32, u32) = (64, 2000);
 /// The same for large ones.
 const LARGE: (u32, u32) = (64 << 10, 200);
 
+/// A direction, by the metrics that it gives: messages a second, and bytes a second.
+const WAYS: [([&str; 2], &str); 2] = [
+    (["post", "post_bytes"], "guest to host"),
+    (["recv", "recv_bytes"], "host to guest"),
+];
+
 fn rows(_: &Effort) -> Vec<RowSpec> {
-    let row = |metric, title: &str, series: &str, unit, (bytes, _): (u32, u32)| {
-        let size = ByteSize::from_bytes(bytes.into());
-        RowSpec::rate(metric, format!("{title}, {size}"), series, unit)
-            .at("payload", u64::from(bytes))
-    };
-    use Unit::{BytesPerSecond as Bytes, MessagesPerSecond as Messages};
-    vec![
-        row("post", "guest to host", "post", Messages, SMALL),
-        row("post_bytes", "guest to host", "post_bytes", Bytes, LARGE),
-        row("recv", "host to guest", "recv", Messages, SMALL),
-        row("recv_bytes", "host to guest", "recv_bytes", Bytes, LARGE),
-    ]
+    let mut rows = Vec::new();
+    for ([messages, in_bytes], way) in WAYS {
+        for (bytes, _) in [SMALL, LARGE] {
+            let size = ByteSize::from_bytes(bytes.into());
+            for (metric, what, unit) in [
+                (messages, "messages", Unit::MessagesPerSecond),
+                (in_bytes, "bytes", Unit::BytesPerSecond),
+            ] {
+                let title = format!("{way}, {size}, {what}");
+                let row = RowSpec::rate(metric, title, series(metric, bytes), unit);
+                rows.push(row.at("payload", u64::from(bytes)));
+            }
+        }
+    }
+    rows
+}
+
+fn series(metric: &str, bytes: u32) -> String {
+    format!("{metric}.{bytes}")
 }
 
 struct Streams<'b> {
@@ -142,13 +157,15 @@ impl Streams<'_> {
 
 impl Stage for Streams<'_> {
     fn segment(&mut self, place: usize) -> Result<(), String> {
-        let bytes = f64::from(LARGE.0);
-        match place % 4 {
-            0 => self.samples.add("post", self.posts(SMALL)?),
-            1 => self.samples.add("post_bytes", bytes * self.posts(LARGE)?),
-            2 => self.samples.add("recv", self.takes(SMALL)?),
-            _ => self.samples.add("recv_bytes", bytes * self.takes(LARGE)?),
-        }
+        let size = [SMALL, LARGE][place % 2];
+        let ([messages, in_bytes], _) = WAYS[place / 2 % 2];
+        let rate = match place / 2 % 2 {
+            0 => self.posts(size)?,
+            _ => self.takes(size)?,
+        };
+        self.samples.add(&series(messages, size.0), rate);
+        let bytes = f64::from(size.0) * rate;
+        self.samples.add(&series(in_bytes, size.0), bytes);
         Ok(())
     }
 

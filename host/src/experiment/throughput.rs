@@ -1,7 +1,8 @@
 //! How many jobs a second, on one worker, on all CPUs, and on twice as many?
 //!
-//! *Arms*: a warm pool of so many workers, in threads, in processes, and in threads without the checks
-//! that make them interruptible; and on all CPUs with the other choice of instances too. *Stopwatch*: the
+//! *Arms*: a warm pool of so many workers, in threads, in processes, and (with --rigorous) in threads without
+//! the checks that make them interruptible; and with the other choice of instances: on all CPUs, with --rigorous on each
+//! number of workers. *Stopwatch*: the
 //! trial's main thread, from handing in the first of a fixed number of jobs until it holds the last reply;
 //! the queue is never empty in between. *Expectation*: CPU-bound guests run equally fast, and twice as fast
 //! on two CPUs; with tiny jobs the thread wins on one worker, and fresh instances on several threads get in
@@ -12,7 +13,7 @@ use std::time::Instant;
 
 use super::effort::policy_name;
 use super::trial::{Bench, Checked, reply_of, staffed};
-use super::{Arm, Budget, Effort, Part, PartWork, RowSpec, Samples, Stage, Unit};
+use super::{Arm, Budget, Effort, Part, PartWork, Reason, RowSpec, Samples, Stage, Unit};
 use crate::pool::{Pool, Ticket};
 use crate::runtime::InstancePolicy;
 
@@ -21,16 +22,15 @@ pub(super) static THROUGHPUT: Part = Part {
     name: "throughput",
     question: "How many jobs a second, by the number of workers?",
     arms: |budget| match budget {
-        Budget::Quick => &[Arm::Thread, Arm::Process, Arm::Control],
-        Budget::Default | Budget::Rigorous => {
-            &[Arm::Thread, Arm::Process, Arm::Control, Arm::Unmetered]
-        }
+        Budget::Quick | Budget::Default => &[Arm::Thread, Arm::Process, Arm::Control],
+        Budget::Rigorous => &[Arm::Thread, Arm::Process, Arm::Control, Arm::Unmetered],
     },
     twin: Arm::Thread,
     weight: 4.0,
     core: 6,
     most: [12, 40, 100],
     rows,
+    left_out,
     work: PartWork::Staged {
         segments: |effort| loads(effort).len(),
         prepare,
@@ -52,8 +52,33 @@ fn loads(effort: &Effort) -> Vec<(usize, bool)> {
         widths.dedup();
         return widths;
     }
-    let widths = widths(effort.cpus).into_iter().map(|width| (width, true));
-    widths.chain([(effort.cpus, false)]).collect()
+    let widths = widths(effort.cpus);
+    let own = widths.iter().map(|&width| (width, true));
+    let other: &[usize] = match effort.budget {
+        Budget::Rigorous => &widths,
+        Budget::Quick | Budget::Default => &[effort.cpus],
+    };
+    own.chain(other.iter().map(|&width| (width, false)))
+        .collect()
+}
+
+/// What is left to those who give more time.
+fn left_out(effort: &Effort) -> Vec<(String, Reason)> {
+    let other = policy_name(effort.other_instance());
+    let (what, from) = match effort.budget {
+        Budget::Quick => (
+            format!("throughput on twice the CPUs, and with {other} instances"),
+            Budget::Default,
+        ),
+        Budget::Default => (
+            format!(
+                "throughput without checks, and with {other} instances on other numbers of workers than the CPUs"
+            ),
+            Budget::Rigorous,
+        ),
+        Budget::Rigorous => return Vec::new(),
+    };
+    vec![(what, Reason::Budget { from })]
 }
 
 fn series((workers, own): (usize, bool)) -> String {
@@ -183,5 +208,21 @@ mod tests {
         assert_eq!(widths(1), [1, 2]);
         assert_eq!(widths(2), [1, 2, 4]);
         assert_eq!(widths(6), [1, 2, 4, 6, 12]);
+    }
+
+    #[test]
+    fn both_kinds_of_instances_are_seen_on_all_numbers_of_workers_by_who_has_the_time() {
+        let of = |budget| {
+            let effort = Effort {
+                budget,
+                ..Effort::default()
+            };
+            loads(&effort)
+        };
+        let own = [(1, true), (2, true), (4, true)];
+        assert_eq!(of(Budget::Quick), own[..2]);
+        assert_eq!(of(Budget::Default), [&own[..], &[(2, false)]].concat());
+        let other = [(1, false), (2, false), (4, false)];
+        assert_eq!(of(Budget::Rigorous), [own, other].concat());
     }
 }

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, Write};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
@@ -20,9 +20,11 @@ use crate::exit_code::Exit;
 use crate::guest::Guest;
 use crate::harden::Legibility;
 use crate::job::{Job, Limits, Outcome, Reply};
-use crate::options::{Hardening, Isolation};
+use crate::options::Isolation;
 use crate::pool::{Completion, Pool, PoolBuilder};
-use crate::runtime::{Artifact, Cache, Demand, InstancePolicy, Metering, Origin, Settings};
+use crate::runtime::{
+    Artifact, Cache, Demand, Drill, InstancePolicy, Metering, Origin, Settings, Weight,
+};
 use crate::stats::median;
 use crate::sys::child;
 use crate::units::{ByteSize, hex};
@@ -82,8 +84,14 @@ pub(super) struct Calibration {
     pub(super) job: Option<f64>,
     /// Seconds from handing in a job until its reply is there: the median.
     pub(super) trip: Option<f64>,
+    /// Bytes of linear memory that an instance has after a job; `None` if none ended well.
+    pub(super) linear_memory: Option<u64>,
     /// Inputs with which the guest failed, by their places, and how.
     pub(super) failing: Vec<(usize, String)>,
+    /// Seconds that all these jobs took together, for their caller.
+    pub(super) jobs: f64,
+    /// Seconds that the trial took beside them: what any trial costs. Whoever ordered it knows.
+    pub(super) around: f64,
 }
 
 /// Jobs of the calibration, where there are fewer inputs.
@@ -199,19 +207,28 @@ impl Bench {
 
     /// Runs each input once, and a few jobs more, as far as the time goes.
     fn calibrate(&self) -> Result<Calibration, String> {
-        let pool = self.pool(&self.guest, 1)?;
+        let builder = self.builder(&self.guest, 1).drill(Some(Drill::Weigh));
+        let pool = builder.build().map_err(|error| error.to_string())?;
+        let scales = Scales::default();
         let began = Instant::now();
         let (mut jobs, mut trips) = (Vec::new(), Vec::new());
         let mut failing = Vec::new();
+        let mut together = 0.0;
         let least = self.inputs.len().max(FEW);
         for place in 0..least {
             if place > 0 && began.elapsed() > LOOK {
                 break;
             }
+            let job = match place {
+                // It is not timed as a trip.
+                0 => scales.under(self.job(0)),
+                _ => self.job(place),
+            };
             let start = Instant::now();
-            let ticket = pool.submit(self.job(place));
+            let ticket = pool.submit(job);
             let completion = ticket.map_err(|error| error.to_string())?.wait();
             let trip = start.elapsed().as_secs_f64();
+            together += trip;
             let job = completion.wall.as_secs_f64();
             match reply_of(completion) {
                 Ok(_) => {
@@ -229,7 +246,10 @@ impl Bench {
         Ok(Calibration {
             job,
             trip: median(&trips).or(job),
+            linear_memory: scales.weight().map(|weight| weight.after),
             failing,
+            jobs: together,
+            around: 0.0,
         })
     }
 
@@ -298,6 +318,9 @@ impl Bench {
             .queue((4 * workers).max(64))
             .limits(self.limits())
             .instance(self.order.effort.instance)
+            .hardening(self.order.effort.hardening)
+            // Whoever is not root may measure only what lets him.
+            .legibility(Legibility::Open)
             .seed(Some(self.order.seed))
             .cache(self.order.cache.clone())
     }
@@ -314,15 +337,16 @@ impl Bench {
         guest: &Guest,
         instance: InstancePolicy,
     ) -> Result<Arc<Recipe>, String> {
-        self.recipe_from(guest, instance, &self.order.cache)
+        self.recipe_from(guest, instance, &self.order.cache, None)
     }
 
-    /// The same, with another cache.
+    /// The same, with another cache and what host code is to do besides.
     pub(super) fn recipe_from(
         &self,
         guest: &Guest,
         instance: InstancePolicy,
         cache: &Cache,
+        drill: Option<Drill>,
     ) -> Result<Arc<Recipe>, String> {
         let limits = self.limits();
         let demand = Demand::of(guest, self.isolation, MOST_WORKERS);
@@ -332,17 +356,17 @@ impl Bench {
         let way = self.order.arm.way();
         let wishes = Wishes {
             isolation: way.isolation,
-            start: way.start,
+            start: crate::worker::Start::Only(way.start),
             link: way.link,
             wait: way.wait,
             workers: 1,
             spares: 1,
             limits,
             instance,
-            drill: None,
+            drill,
             region: None,
-            hardening: Hardening::default(),
-            legibility: Legibility::Closed,
+            hardening: self.order.effort.hardening,
+            legibility: Legibility::Open,
             worker_program: Wishes::own_program(),
         };
         Recipe::new(artifact, wishes).map_err(|error| error.to_string())
@@ -367,6 +391,24 @@ pub(super) fn staffed(pool: &Pool, workers: usize) -> Result<(), String> {
         std::thread::sleep(Duration::from_micros(100));
     }
     Ok(())
+}
+
+/// What a worker that was made with [`Drill::Weigh`] says of its instance.
+#[derive(Clone, Default)]
+pub(super) struct Scales(Arc<Mutex<Option<Weight>>>);
+
+impl Scales {
+    /// The job, whose messages are listened to: the last one is the worker's own.
+    pub(super) fn under(&self, job: Job) -> Job {
+        let Self(last) = self.clone();
+        job.on_post(move |_, message| {
+            *last.lock().unwrap_or_else(PoisonError::into_inner) = Weight::from_bytes(message);
+        })
+    }
+
+    pub(super) fn weight(&self) -> Option<Weight> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// One of the built-in guests.

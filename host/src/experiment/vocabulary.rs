@@ -220,6 +220,11 @@ pub enum Budget {
 }
 
 impl Budget {
+    /// What asks for it on the command line.
+    pub(super) fn option(self) -> &'static str {
+        self.pick(["--quick", "the default budget", "--rigorous"])
+    }
+
     /// One of three: quick, default, rigorous.
     pub(super) fn pick<T>(self, [quick, default, rigorous]: [T; 3]) -> T {
         match self {

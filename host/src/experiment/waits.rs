@@ -1,9 +1,9 @@
-//! What do the link, and the way of waiting, make of a short message?
+//! What do the link, and the way of waiting, make of a message?
 //!
 //! *Arms*: a warm pool of one worker that runs `@echo` with a reused instance, in a thread and in a process;
 //! both sides look for each other all the time (spin), or are woken (park); and a process that is reached
-//! over a socket pair instead of shared memory. *Stopwatch*: the trial's main thread, from handing in 64 B
-//! until it holds the reply, one at a time. Each reply is compared with its payload, outside of the timed
+//! over a socket pair instead of shared memory. *Stopwatch*: the trial's main thread, from handing in 64 B (with
+//! --rigorous also nothing, and up to 1 MiB) until it holds the reply, one at a time. Each reply is compared with its payload, outside of the timed
 //! span. *Expectation*: who looks all the time is answered within a microsecond or two, in both isolations,
 //! as long as every one that looks has a CPU of its own; who is woken pays for the waking, which is the same
 //! for a thread and a process.
@@ -15,15 +15,16 @@ use std::time::Instant;
 
 use super::message::{payload, same};
 use super::trial::{Bench, built_in, reply_of};
-use super::{Arm, Effort, Part, PartWork, RowSpec, Samples, Stage};
+use super::{Arm, Budget, Effort, Part, PartWork, Reason, RowSpec, Samples, Stage};
 use crate::job::Job;
 use crate::pool::Pool;
 use crate::runtime::InstancePolicy;
+use crate::units::ByteSize;
 
 pub(super) static WAITS: Part = Part {
     experiment: "message",
     name: "waits",
-    question: "What do the link, and the way of waiting, make of a short message?",
+    question: "What do the link, and the way of waiting, make of a message?",
     arms: |_| {
         &[
             Arm::ThreadPark,
@@ -39,26 +40,66 @@ pub(super) static WAITS: Part = Part {
     core: 6,
     most: [8, 20, 60],
     rows,
+    left_out,
     work: PartWork::Alone { prepare },
 };
 
+/// The message that everybody looks at.
 const BYTES: usize = 64;
 
-/// Round trips that are counted in a round, and those before them, which find cold caches.
-const TRIPS: (usize, usize) = (400, 50);
+/// Bytes there and back, and how many round trips are counted in a round.
+const SHORT: [(usize, usize); 1] = [(BYTES, 400)];
 
-fn rows(_: &Effort) -> Vec<RowSpec> {
-    let row = |wait: &'static str, title: &str, above, below| {
-        RowSpec::seconds("short_trip", title, "short")
-            .at("payload", BYTES as u64)
-            .at("wait", wait)
-            .comparing(above, below)
-    };
-    vec![
-        row("park", "64 B, woken", Arm::ProcessPark, Arm::ThreadPark),
-        row("spin", "64 B, looking", Arm::ProcessSpin, Arm::ThreadSpin),
-        row("park", "64 B, woken, by pipe", Arm::Pipe, Arm::ThreadPark).at("link", "pipe"),
-    ]
+/// The same where there is time. Every rung takes some tens of milliseconds.
+const LADDER: [(usize, usize); 5] = [
+    (0, 400),
+    (BYTES, 400),
+    (4 << 10, 400),
+    (64 << 10, 200),
+    (1 << 20, 40),
+];
+
+fn ladder(effort: &Effort) -> &'static [(usize, usize)] {
+    match effort.budget {
+        Budget::Quick | Budget::Default => &SHORT,
+        Budget::Rigorous => &LADDER,
+    }
+}
+
+/// One round trip of so many is made before, for caches that are cold.
+const BEFORE: usize = 8;
+
+fn series(bytes: usize) -> String {
+    format!("short.{bytes}")
+}
+
+fn rows(effort: &Effort) -> Vec<RowSpec> {
+    let mut rows = Vec::new();
+    for &(bytes, _) in ladder(effort) {
+        let size = ByteSize::from_bytes(bytes as u64);
+        let row = |wait: &'static str, words: &str, above, below| {
+            let title = format!("{size}, {words}");
+            RowSpec::seconds("short_trip", title, series(bytes))
+                .at("payload", bytes as u64)
+                .at("wait", wait)
+                .comparing(above, below)
+        };
+        rows.extend([
+            row("park", "woken", Arm::ProcessPark, Arm::ThreadPark),
+            row("spin", "looking", Arm::ProcessSpin, Arm::ThreadSpin),
+            row("park", "woken, by pipe", Arm::Pipe, Arm::ThreadPark).at("link", "pipe"),
+        ]);
+    }
+    rows
+}
+
+fn left_out(effort: &Effort) -> Vec<(String, Reason)> {
+    let from = Budget::Rigorous;
+    let what = "other messages than of 64 B, looking and woken".to_owned();
+    match effort.budget {
+        Budget::Quick | Budget::Default => vec![(what, Reason::Budget { from })],
+        Budget::Rigorous => Vec::new(),
+    }
 }
 
 struct Waits<'b> {
@@ -77,13 +118,13 @@ fn prepare(bench: &Bench) -> Result<Box<dyn Stage + '_>, String> {
         pool: builder.build().map_err(|error| error.to_string())?,
         samples: Samples::default(),
     };
-    stage.trip()?;
+    stage.trip(BYTES)?;
     Ok(Box::new(stage))
 }
 
 impl Waits<'_> {
-    fn trip(&self) -> Result<f64, String> {
-        let job = Job::new(payload(BYTES));
+    fn trip(&self, bytes: usize) -> Result<f64, String> {
+        let job = Job::new(payload(bytes));
         let kept = job.clone();
         let start = Instant::now();
         let completion = self.pool.call(job).map_err(|error| error.to_string())?;
@@ -95,18 +136,39 @@ impl Waits<'_> {
 
 impl Stage for Waits<'_> {
     fn segment(&mut self, _: usize) -> Result<(), String> {
-        let (counted, before) = TRIPS;
-        for _ in 0..before {
-            self.trip()?;
-        }
-        for _ in 0..counted {
-            let seconds = self.trip()?;
-            self.samples.add("short", seconds);
+        for &(bytes, counted) in ladder(&self.bench.effort()) {
+            for _ in 0..counted.div_ceil(BEFORE) {
+                self.trip(bytes)?;
+            }
+            for _ in 0..counted {
+                let seconds = self.trip(bytes)?;
+                self.samples.add(&series(bytes), seconds);
+            }
         }
         Ok(())
     }
 
     fn finish(self: Box<Self>) -> Result<Samples, String> {
         Ok(self.samples)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn other_sizes_are_for_those_who_have_the_time() {
+        let payloads = |budget| {
+            let effort = Effort {
+                budget,
+                ..Effort::default()
+            };
+            let ladder = ladder(&effort).iter().map(|&(bytes, _)| bytes);
+            (ladder.collect::<Vec<_>>(), left_out(&effort).len())
+        };
+        assert_eq!(payloads(Budget::Default), (vec![64], 1));
+        let all = vec![0, 64, 4096, 65536, 1 << 20];
+        assert_eq!(payloads(Budget::Rigorous), (all, 0));
     }
 }

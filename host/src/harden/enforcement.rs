@@ -218,6 +218,14 @@ impl Enforcement {
             .all(|&layer| self.standing(layer) == Standing::Enforced)
     }
 
+    /// Whether every layer holds that was asked for: what an experiment leaves open so that it can measure
+    /// is not missing.
+    pub(crate) fn is_as_required(&self) -> bool {
+        self.0
+            .iter()
+            .all(|held| held.standing == Standing::Enforced || held.why == Why::Measured)
+    }
+
     /// The layers that do not hold in full, with the reasons, for an error message.
     #[must_use]
     pub fn shortcomings(&self) -> String {

@@ -7,6 +7,7 @@
 //! so that a body of many megabytes is read straight into the buffer that becomes the reply.
 
 use std::fmt;
+use std::ops::Deref;
 
 use crate::payload::{Body, Content};
 
@@ -74,7 +75,68 @@ pub(crate) struct Frame {
     pub(crate) kind: Kind,
     pub(crate) job: u64,
     pub(crate) body: Body,
-    pub(crate) trailer: Vec<u8>,
+    pub(crate) trailer: Trailer,
+}
+
+/// The trailer of a frame that was received. Nearly all are short, and need no memory of their own.
+#[derive(Clone)]
+pub(crate) enum Trailer {
+    Short([u8; SHORT], u8),
+    Long(Vec<u8>),
+}
+
+/// A reply without a reason has 46 bytes, and everything else that carries no text has fewer.
+const SHORT: usize = 64;
+
+impl Trailer {
+    /// A trailer of so many bytes, which somebody fills in.
+    pub(crate) fn filled<E>(
+        length: usize,
+        fill: impl FnOnce(&mut [u8]) -> Result<(), E>,
+    ) -> Result<Self, E> {
+        match u8::try_from(length) {
+            Ok(short) if length <= SHORT => {
+                let mut bytes = [0; SHORT];
+                fill(&mut bytes[..length])?;
+                Ok(Self::Short(bytes, short))
+            }
+            _ => {
+                let mut bytes = vec![0; length];
+                fill(&mut bytes)?;
+                Ok(Self::Long(bytes))
+            }
+        }
+    }
+}
+
+impl Deref for Trailer {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Short(bytes, length) => &bytes[..usize::from(*length)],
+            Self::Long(bytes) => bytes,
+        }
+    }
+}
+
+impl fmt::Debug for Trailer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(&**self).finish()
+    }
+}
+
+impl From<&[u8]> for Trailer {
+    fn from(bytes: &[u8]) -> Self {
+        let copied = Self::filled(bytes.len(), |place| {
+            place.copy_from_slice(bytes);
+            Ok::<_, std::convert::Infallible>(())
+        });
+        match copied {
+            Ok(trailer) => trailer,
+            Err(never) => match never {},
+        }
+    }
 }
 
 /// A frame that is to be sent, in the pieces in which it lies in memory.

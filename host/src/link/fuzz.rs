@@ -266,7 +266,7 @@ fn saying(rng: &mut Rng) -> bool {
         kind: header.kind,
         job: header.job,
         body: Body::Owned(body.to_vec()),
-        trailer: trailer.to_vec(),
+        trailer: trailer.into(),
     };
     let number = header.kind as u8;
     let tag = trailer.first().copied().unwrap_or_default();

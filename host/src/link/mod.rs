@@ -30,6 +30,11 @@ pub(crate) trait Link: Send {
     fn receive(&mut self) -> Result<Frame, LinkError>;
     /// How long it waits from now on before it gives up; `None` is for ever.
     fn set_patience(&mut self, patience: Option<Duration>) -> Result<(), LinkError>;
+    /// The same for waits that are short as a rule: where there is a way of waiting for those, it stays
+    /// in use.
+    fn set_limit(&mut self, limit: Option<Duration>) -> Result<(), LinkError> {
+        self.set_patience(limit)
+    }
     /// Whether the other side may have taken what was sent last. Asked when it is dead; where nobody can
     /// know, it may have.
     fn may_be_taken(&self) -> bool {

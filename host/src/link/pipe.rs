@@ -4,7 +4,7 @@ use std::io::{BufReader, IoSlice, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use super::frame::{Frame, HEADER, Header, Parts};
+use super::frame::{Frame, HEADER, Header, Parts, Trailer};
 use super::{Link, LinkError};
 use crate::payload::Body;
 
@@ -76,7 +76,7 @@ impl Link for Pipe {
             trailer,
         } = Header::decode(bytes, self.max_body)?;
         let body = self.read(body as usize)?;
-        let trailer = self.read(usize::from(trailer))?;
+        let trailer = Trailer::filled(usize::from(trailer), |bytes| self.stream.read_exact(bytes))?;
         Ok(Frame {
             kind,
             job,

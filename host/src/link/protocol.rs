@@ -177,19 +177,26 @@ fn send_ending(
     reply: &Reply,
     output: Content<'_>,
 ) -> Result<(), LinkError> {
-    let mut trailer = Vec::with_capacity(ENDING);
-    encode_ending(reply, &mut trailer);
+    let (fields, reason) = encode_ending(reply);
+    let with_reason;
+    let trailer: &[u8] = match reason {
+        [] => &fields,
+        reason => {
+            with_reason = [&fields, reason].concat();
+            &with_reason
+        }
+    };
     link.send(Parts {
         kind: Kind::Reply,
         job,
         body: output,
-        trailer: &trailer,
+        trailer,
     })
 }
 
 impl FromHost {
     pub(crate) fn decode(frame: Frame) -> Result<Self, LinkError> {
-        match (frame.kind, frame.trailer.as_slice()) {
+        match (frame.kind, &*frame.trailer) {
             (Kind::Job, trailer) => {
                 let seed = match trailer {
                     [] => None,
@@ -267,13 +274,13 @@ impl FromWorker {
             Kind::Reply => decode_reply(body, &trailer).map(Self::Reply),
             Kind::Post => Ok(Self::Post(body)),
             Kind::Recv => {
-                let bytes = trailer
+                let bytes = (*trailer)
                     .try_into()
                     .map_err(|_| garbled("a wait has not 8 bytes"))?;
                 Ok(Self::Recv(decode_wait(bytes)))
             }
             Kind::Log => {
-                let level = trailer
+                let level = (*trailer)
                     .try_into()
                     .map_err(|_| garbled("a log level has not 4 bytes"))?;
                 Ok(Self::Log(
@@ -354,7 +361,8 @@ fn number(fields: &[u8], at: usize) -> u64 {
     u64::from_le_bytes(bytes)
 }
 
-fn encode_ending(reply: &Reply, trailer: &mut Vec<u8>) {
+/// The fields, and the reason, which follows them.
+fn encode_ending(reply: &Reply) -> ([u8; ENDING], &[u8]) {
     let (tag, trap, code, reason): (u8, u8, i32, &str) = match &reply.outcome {
         Outcome::Output => (OUTPUT, 0, 0, ""),
         Outcome::Refused { code, reason } => (REFUSED, 0, *code, reason),
@@ -376,14 +384,21 @@ fn encode_ending(reply: &Reply, trailer: &mut Vec<u8>) {
         Outcome::InterfaceViolation(what) => (INTERFACE_VIOLATION, 0, 0, what),
         Outcome::InvalidGuest(why) => (INVALID_GUEST, 0, 0, why),
     };
-    trailer.extend_from_slice(&[tag, trap]);
-    trailer.extend_from_slice(&code.to_le_bytes());
-    trailer.extend_from_slice(&reply.dropped_logs.to_le_bytes());
-    trailer.extend_from_slice(&nanos(reply.phases.instantiate));
-    trailer.extend_from_slice(&nanos(reply.phases.call));
-    trailer.extend_from_slice(&nanos(reply.phases.release));
-    trailer.extend_from_slice(&nanos(reply.phases.received));
-    trailer.extend_from_slice(&reason.as_bytes()[..reason.len().min(MAX_TEXT)]);
+    let Phases {
+        instantiate,
+        call,
+        release,
+        received,
+    } = reply.phases;
+    let mut fields = [0; ENDING];
+    fields[..2].copy_from_slice(&[tag, trap]);
+    fields[2..6].copy_from_slice(&code.to_le_bytes());
+    fields[6..14].copy_from_slice(&reply.dropped_logs.to_le_bytes());
+    let spans = [instantiate, call, release, received];
+    for (place, span) in fields[14..].chunks_exact_mut(8).zip(spans) {
+        place.copy_from_slice(&nanos(span));
+    }
+    (fields, &reason.as_bytes()[..reason.len().min(MAX_TEXT)])
 }
 
 fn decode_reply(output: Vec<u8>, trailer: &[u8]) -> Result<Reply, LinkError> {
@@ -507,7 +522,7 @@ mod tests {
                 kind,
                 job: 0,
                 body: Body::Owned(vec![]),
-                trailer: vec![],
+                trailer: (&[][..]).into(),
             };
             assert!(matches!(
                 FromWorker::decode(frame),
@@ -520,9 +535,9 @@ mod tests {
         #[test]
         fn no_trailer_makes_the_decoder_panic(kind in 0usize..7, trailer: Vec<u8>, body: Vec<u8>) {
             let kinds = [Kind::Ready, Kind::Failed, Kind::Reply, Kind::Post, Kind::Recv, Kind::Log, Kind::Panicked];
-            let frame = Frame { kind: kinds[kind], job: 0, body: Body::Owned(body.clone()), trailer: trailer.clone() };
+            let frame = Frame { kind: kinds[kind], job: 0, body: Body::Owned(body.clone()), trailer: trailer.as_slice().into() };
             let _ = FromWorker::decode(frame);
-            let frame = Frame { kind: Kind::Job, job: 0, body: Body::Owned(body), trailer };
+            let frame = Frame { kind: Kind::Job, job: 0, body: Body::Owned(body), trailer: trailer.as_slice().into() };
             let _ = FromHost::decode(frame);
         }
     }

@@ -15,6 +15,7 @@ use std::time::Instant;
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
 
 use super::flight::Task;
+use super::pace::Progress;
 use super::ticket::{Completion, Promise};
 use crate::job::Job;
 use crate::wait::Patience;
@@ -114,6 +115,14 @@ impl Loads {
             *current = self.open().front().cloned();
             current.as_ref()?;
         }
+    }
+
+    /// Which batch is the oldest that has jobs left, and how many of it have been taken.
+    pub(super) fn progress(&self) -> Option<Progress> {
+        let open = self.open();
+        let load = open.front()?;
+        let taken = load.next.load(Ordering::Relaxed);
+        (taken < load.jobs.len()).then(|| (Arc::as_ptr(load).addr(), taken))
     }
 
     fn remove(&self, spent: &Arc<Load>) {

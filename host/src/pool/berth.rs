@@ -13,6 +13,7 @@ use crossbeam_channel::{Receiver, Sender, select};
 
 use super::flight::{Airborne, Flight, Pilot, Task};
 use super::shared::Shared;
+use super::ticket::{Desk, Promise, Ticket};
 use crate::job::{Death, Reply};
 use crate::wait::Patience;
 use crate::worker::{KillSwitch, Worker, panic_message};
@@ -25,6 +26,9 @@ pub(super) struct Crew {
     /// Whether it has brought a job to its end.
     pub(super) served: bool,
     switch: KillSwitch,
+    /// Where whoever borrows the worker finds his answer if it comes by another way than his own. As long as
+    /// none did, the next one has it too.
+    desk: Arc<Desk>,
 }
 
 /// A flight that is over, and what the worker said at its end.
@@ -78,7 +82,18 @@ impl Crew {
             slot,
             served: false,
             worker,
+            desk: Arc::default(),
         }
+    }
+
+    /// A promise to whoever borrows the worker for a job, and his claim to it.
+    pub(super) fn promise(&self, job: u64, patience: &Arc<Patience>) -> (Promise, Ticket) {
+        Promise::at_desk(job, &self.desk, patience)
+    }
+
+    /// Leaves the desk to the answer that will come there.
+    pub(super) fn leave_desk(&mut self) {
+        self.desk = Arc::default();
     }
 
     /// How the worker died between jobs, if it did.

@@ -10,6 +10,7 @@ use super::batch::Loads;
 use super::berth::Berth;
 use super::health::Counters;
 use super::idle::Idle;
+use super::pace::Pace;
 use super::policy::RestartPolicy;
 use super::prepared::Prepared;
 use super::shared::{Incident, Listener, NextRound, Shared};
@@ -26,7 +27,7 @@ use crate::runtime::{
     Settings,
 };
 use crate::wait::Patience;
-use crate::worker::{self, Compiler, Maker, Recipe, Wishes};
+use crate::worker::{self, Compiler, Maker, Recipe, Start, Wishes};
 
 /// Why a pool could not be built.
 #[derive(Debug, thiserror::Error)]
@@ -68,7 +69,7 @@ pub enum BuildError {
 pub struct PoolBuilder {
     guest: Guest,
     isolation: Isolation,
-    start: StartMethod,
+    start: Start,
     link: LinkKind,
     spares: usize,
     instance: InstancePolicy,
@@ -98,7 +99,7 @@ impl PoolBuilder {
         Self {
             guest,
             isolation: Isolation::default(),
-            start: StartMethod::default(),
+            start: Start::Usual,
             link: LinkKind::default(),
             spares: 1,
             instance: InstancePolicy::default(),
@@ -143,9 +144,11 @@ impl PoolBuilder {
         self
     }
 
-    /// How process workers come to be.
+    /// How process workers come to be, and in no other way: where that cannot be, none starts. Default:
+    /// [`StartMethod::Fork`], or where that turns out to be impossible [`StartMethod::Exec`], with an
+    /// [`Incident::FellBack`]; see [`Pool::start_method`].
     pub fn start(mut self, start: StartMethod) -> Self {
-        self.start = start;
+        self.start = Start::Only(start);
         self
     }
 
@@ -371,6 +374,7 @@ impl PoolBuilder {
         let (stop, stopping) = crossbeam_channel::bounded(0);
         let (closing, draining) = crossbeam_channel::bounded(0);
         let (idling, waiting) = patience(self.wait, self.workers, &*maker);
+        let pace = Pace::new(self.wait, maker.lends(), crate::wait::cpus());
         let shared = Arc::new(Shared {
             maker,
             limits: self.limits,
@@ -392,6 +396,7 @@ impl PoolBuilder {
             idle: Idle::new(self.workers),
             berths: (0..self.workers).map(|_| Berth::new()).collect(),
             loads: Loads::default(),
+            pace: Arc::new(pace),
             idling,
             waiting: Arc::new(waiting),
             workers: (0..self.workers).map(|_| Mutex::default()).collect(),

@@ -222,7 +222,7 @@ impl Flight {
                 airborne.switch.throw();
                 Sighting::Fine(Some((now + ASK_AGAIN).min(when + GRACE)))
             }
-            None => match airborne.timeout.map(|timeout| airborne.started + timeout) {
+            None => match airborne.due(now) {
                 Some(due) if now >= due => {
                     airborne.throw(Why::Deadline, now);
                     Sighting::Fine(Some(now + ASK_AGAIN))
@@ -248,6 +248,20 @@ impl Flight {
 }
 
 impl Airborne {
+    /// When it will be overdue. A worker that is still starting has not begun: there is nothing to be late
+    /// with, and it is looked at again soon. That starts end is the worker's own affair.
+    fn due(&self, now: Instant) -> Option<Instant> {
+        let timeout = self.timeout?;
+        let earliest = self.started + timeout;
+        if now < earliest {
+            return Some(earliest);
+        }
+        match self.switch.had_since(self.started) {
+            Some(since) => Some(since + timeout),
+            None => Some(now + ASK_AGAIN.min(timeout)),
+        }
+    }
+
     fn throw(&mut self, why: Why, now: Instant) {
         self.thrown = Some((why, self.switch.throw(), now));
     }
@@ -377,6 +391,43 @@ mod tests {
             Sighting::Fine(None)
         ));
         assert_eq!(throws.load(Ordering::SeqCst), 0);
+    }
+
+    /// Of a worker that is ready when somebody says so.
+    struct Starting(Arc<std::sync::OnceLock<Instant>>);
+
+    impl Kill for Starting {
+        fn rearm(&self) {}
+        fn throw(&self) -> Thrown {
+            Thrown::Killed { was_stopped: false }
+        }
+        fn had_since(&self, handed: Instant) -> Option<Instant> {
+            self.0.get().map(|&ready| ready.max(handed))
+        }
+    }
+
+    #[test]
+    fn the_time_in_which_a_worker_starts_is_not_the_jobs() {
+        let ready = Arc::default();
+        let flight = Flight::default();
+        let switch = KillSwitch::new(Starting(Arc::clone(&ready)));
+        launch(&flight, switch, Some(SECOND));
+        let started = started(&flight);
+        let is_over = || flight.cell().airborne.as_ref().unwrap().thrown.is_some();
+        let due_at = |now| match flight.look(now) {
+            Sighting::Fine(due) => due.unwrap(),
+            Sighting::Overdue(_) => panic!("overdue"),
+        };
+        assert_eq!(due_at(started), started + SECOND);
+        assert_eq!(
+            due_at(started + 3 * SECOND),
+            started + 3 * SECOND + ASK_AGAIN
+        );
+        ready.set(started + 4 * SECOND).unwrap();
+        assert_eq!(due_at(started + 4 * SECOND), started + 5 * SECOND);
+        assert!(!is_over());
+        due_at(started + 5 * SECOND);
+        assert!(is_over());
     }
 
     #[test]

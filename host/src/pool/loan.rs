@@ -13,7 +13,7 @@ use super::berth::{Crew, Landed, Moored};
 use super::flight::{Airborne, Pilot, Span, Task};
 use super::health::Counters;
 use super::shared::Shared;
-use super::ticket::{Completion, Promise};
+use super::ticket::Completion;
 use crate::job::Job;
 
 /// A borrowed worker. Only [`Loan::run`] brings it back.
@@ -47,7 +47,7 @@ impl<'p> Loan<'p> {
         let Self { shared, mut crew } = self;
         let berth = &shared.berths[crew.slot];
         let started = Instant::now();
-        let (promise, ticket) = Promise::with_ticket(job.number(), &shared.waiting);
+        let (promise, ticket) = crew.promise(job.number(), &shared.waiting);
         let task = Task::new(job, promise, started);
         let Some(landed) = crew.fly(shared, task, started, Pilot::Caller) else {
             // Given up: the slot has another worker by now. This one goes, and the ticket resolves.
@@ -77,6 +77,7 @@ impl<'p> Loan<'p> {
                 task.end(label, Span { started, ended }, Ok(reply))
             }
             landed => {
+                crew.leave_desk();
                 berth.moor(Moored::Landed(crew, Box::new(landed)));
                 berth.call();
                 ticket.wait()

@@ -13,6 +13,7 @@ mod flight;
 mod health;
 mod idle;
 mod loan;
+mod pace;
 mod policy;
 mod prepared;
 mod shared;
@@ -36,6 +37,7 @@ use crossbeam_channel::{Receiver, Sender};
 use crate::guest::Guest;
 use crate::harden::Enforcement;
 use crate::job::Job;
+use crate::options::StartMethod;
 use crate::units::ByteSize;
 
 pub use batch::{Batch, Ordered, Unordered};
@@ -287,6 +289,13 @@ impl Pool {
     #[must_use]
     pub fn enforcement(&self) -> Option<Enforcement> {
         self.shared.enforcement.get().copied()
+    }
+
+    /// How its workers come to be, as far as is known by now: what was asked for, or what took its place
+    /// (see [`PoolBuilder::start`]). `None` where they are threads.
+    #[must_use]
+    pub fn start_method(&self) -> Option<StartMethod> {
+        self.shared.maker.start_method()
     }
 
     /// How long it took to compile the guest, or to find it in the cache.

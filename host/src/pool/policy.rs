@@ -43,6 +43,8 @@ pub(super) enum Next {
 pub(super) struct StartRecord {
     policy: RestartPolicy,
     failures: VecDeque<Instant>,
+    /// What the failed starts themselves took.
+    spent: Duration,
 }
 
 impl StartRecord {
@@ -50,15 +52,21 @@ impl StartRecord {
         Self {
             policy,
             failures: VecDeque::new(),
+            spent: Duration::ZERO,
         }
     }
 
     pub(super) fn started(&mut self) {
         self.failures.clear();
+        self.spent = Duration::ZERO;
     }
 
-    pub(super) fn failed(&mut self, now: Instant) -> Next {
+    /// Judges a start that `took` so long until it failed. That time counts for nothing: five that hang as
+    /// long as they are let are as bad as five that fail at once, however long the window is.
+    pub(super) fn failed(&mut self, now: Instant, took: Duration) -> Next {
         let window = self.policy.window;
+        self.spent += took;
+        let now = now.checked_sub(self.spent).unwrap_or(now);
         self.failures
             .retain(|&failure| now.saturating_duration_since(failure) < window);
         self.failures.push_back(now);
@@ -82,7 +90,9 @@ mod tests {
     fn pauses_double_and_the_fifth_failure_is_the_last() {
         let mut record = StartRecord::new(RestartPolicy::default());
         let start = Instant::now();
-        let answers: Vec<Next> = (0..5).map(|n| record.failed(start + MS(100 * n))).collect();
+        let answers: Vec<Next> = (0..5)
+            .map(|n| record.failed(start + MS(100 * n), Duration::ZERO))
+            .collect();
         let again = |millis| Next::TryAgainAfter(MS(millis));
         assert_eq!(
             answers,
@@ -101,10 +111,11 @@ mod tests {
         let mut record = StartRecord::new(RestartPolicy::default());
         let start = Instant::now();
         for _ in 0..4 {
-            record.failed(start);
+            record.failed(start, Duration::ZERO);
         }
         record.started();
-        assert_eq!(record.failed(start), Next::TryAgainAfter(MS(50)));
+        let next = record.failed(start, Duration::ZERO);
+        assert_eq!(next, Next::TryAgainAfter(MS(50)));
     }
 
     #[test]
@@ -112,9 +123,21 @@ mod tests {
         let mut record = StartRecord::new(RestartPolicy::default());
         let start = Instant::now();
         for n in 0..100 {
-            let answer = record.failed(start + Duration::from_secs(11 * n));
+            let answer = record.failed(start + Duration::from_secs(11 * n), Duration::ZERO);
             assert_eq!(answer, Next::TryAgainAfter(MS(50)));
         }
+    }
+
+    #[test]
+    fn starts_that_hang_for_longer_than_the_window_count_as_those_that_fail_at_once() {
+        let mut record = StartRecord::new(RestartPolicy::default());
+        let start = Instant::now();
+        let hang = Duration::from_secs(60);
+        let answers: Vec<Next> = (1..=5)
+            .map(|n| record.failed(start + n * hang, hang))
+            .collect();
+        assert_eq!(answers[3], Next::TryAgainAfter(MS(400)));
+        assert_eq!(answers[4], Next::Quarantine);
     }
 
     #[test]
@@ -125,7 +148,7 @@ mod tests {
         };
         let mut record = StartRecord::new(policy);
         let start = Instant::now();
-        let pauses = (0..99).map(|n| record.failed(start + MS(n)));
+        let pauses = (0..99).map(|n| record.failed(start + MS(n), Duration::ZERO));
         assert!(pauses.last() == Some(Next::TryAgainAfter(Duration::from_secs(2))));
     }
 }

@@ -13,11 +13,13 @@ use super::berth::{Berth, Crew};
 use super::flight::{Span, Task};
 use super::health::Counters;
 use super::idle::Idle;
+use super::pace::Pace;
 use super::policy::RestartPolicy;
 use super::supervisor::Event;
 use super::ticket::Lost;
 use crate::harden::Enforcement;
 use crate::job::{Death, Limits, Reply};
+use crate::options::StartMethod;
 use crate::wait::Patience;
 use crate::worker::Maker;
 
@@ -44,6 +46,13 @@ pub enum Incident<'a> {
         death: &'a Death,
         /// Until the next try.
         pause: Duration,
+    },
+    /// Workers cannot be started in the usual way, and are from now on started in another one. Said once.
+    FellBack {
+        /// The other way.
+        to: StartMethod,
+        /// What the usual one came to.
+        why: &'a Death,
     },
     /// A slot was closed: its workers do not start.
     Quarantined {
@@ -77,6 +86,7 @@ pub(super) struct Shared {
     pub(super) idle: Idle,
     pub(super) berths: Box<[Berth]>,
     pub(super) loads: Loads,
+    pub(super) pace: Arc<Pace>,
     /// Of slots that wait for work.
     pub(super) idling: Patience,
     /// Of callers that wait for answers.

@@ -10,6 +10,7 @@ use super::batch::Load;
 use super::berth::{Crew, Heard, Landed, Moored};
 use super::flight::{Airborne, Pilot, Span, Task, Why};
 use super::health::Counters;
+use super::pace::{Seat, hold_back};
 use super::policy::{Next, StartRecord};
 use super::shared::{Incident, Shared};
 use super::supervisor::Event;
@@ -25,6 +26,8 @@ pub(super) struct Slot {
     /// The batch that the last job came from.
     load: Option<Arc<Load>>,
     turn: Turn,
+    /// Its place among those who work; none while it is idle.
+    seat: Option<Seat>,
 }
 
 /// Where the next task is looked for first: neither may starve the other.
@@ -78,6 +81,8 @@ enum After {
     Keep,
     /// With a new worker; the task is to be run again, if one is given.
     Replace(Option<Task>),
+    /// The same, since this one never said that it was ready. It had so long to.
+    Stillborn(Option<Task>, Death, Duration),
     /// Not at all: the supervisor gave this thread up.
     Abandoned,
 }
@@ -90,6 +95,7 @@ impl Slot {
             queue,
             load: None,
             turn: Turn::Queue,
+            seat: None,
         }
     }
 
@@ -122,7 +128,8 @@ impl Slot {
                         // One that dies before its first job might as well not have started.
                         if crew.served {
                             record.started();
-                        } else if !self.set_back(&mut record, &death, &mut carried) {
+                        } else if !self.set_back(&mut record, &death, Duration::ZERO, &mut carried)
+                        {
                             break 'worker;
                         }
                         continue 'worker;
@@ -140,10 +147,12 @@ impl Slot {
                     }
                     After::Replace(again) => {
                         carried = again;
-                        // One that never said that it was ready might as well not have started.
-                        if let Some(death) = crew.stillbirth()
-                            && !self.set_back(&mut record, &death, &mut carried)
-                        {
+                        continue 'worker;
+                    }
+                    // It might as well not have started.
+                    After::Stillborn(again, death, took) => {
+                        carried = again;
+                        if !self.set_back(&mut record, &death, took, &mut carried) {
                             break 'worker;
                         }
                         continue 'worker;
@@ -172,8 +181,10 @@ impl Slot {
             if self.shared.killed.load(Ordering::SeqCst) {
                 return None;
             }
+            let began = Instant::now();
             let death = match self.shared.maker.make(self.index) {
                 Ok(worker) => {
+                    self.tell_detour();
                     Counters::add(&self.shared.counters.started);
                     let crew = Crew::new(worker, self.index);
                     self.shared.enter(self.index, Some(&crew));
@@ -181,17 +192,26 @@ impl Slot {
                 }
                 Err(death) => death,
             };
-            if !self.set_back(record, &death, carried) {
+            if !self.set_back(record, &death, began.elapsed(), carried) {
                 return None;
             }
         }
     }
 
-    /// Counts a failed start, and pauses before the next one; `false` when the slot is to end.
+    fn tell_detour(&self) {
+        let maker = &self.shared.maker;
+        if let (Some(why), Some(to)) = (maker.detour(), maker.start_method()) {
+            self.shared.tell(&Incident::FellBack { to, why: &why });
+        }
+    }
+
+    /// Counts a start that failed after so long, and pauses before the next one; `false` when the slot is
+    /// to end.
     fn set_back(
         &self,
         record: &mut StartRecord,
         death: &Death,
+        took: Duration,
         carried: &mut Option<Task>,
     ) -> bool {
         Counters::add(&self.shared.counters.failed_starts);
@@ -199,7 +219,7 @@ impl Slot {
         if self.work_waits() {
             self.shared.call_idle();
         }
-        match record.failed(Instant::now()) {
+        match record.failed(Instant::now(), took) {
             Next::TryAgainAfter(pause) => {
                 self.shared.tell(&Incident::StartFailed {
                     slot: self.index,
@@ -274,11 +294,13 @@ impl Slot {
             if let Some(death) = crew.post_mortem() {
                 return Told::WorkerGone(crew, death);
             }
+            self.sit_down();
             match self.take() {
                 Work::Task(task) => return Told::Task(crew, task),
                 Work::Over => return Told::Finish,
                 Work::Nothing => {}
             }
+            self.seat = None;
             match self.idle(crew) {
                 Moored::Idle(back) => crew = back,
                 Moored::Landed(crew, landed) => return Told::Landed(crew, landed),
@@ -318,6 +340,28 @@ impl Slot {
                 }
             }
         }
+    }
+
+    /// Takes its place among those who work; where they have more than enough of them, not before they need help.
+    fn sit_down(&mut self) {
+        let pace = &self.shared.pace;
+        if self.seat.is_some() {
+            return;
+        }
+        let seen = || {
+            let wanted_elsewhere =
+                !self.queue.is_empty() || self.shared.killed.load(Ordering::SeqCst);
+            (!wanted_elsewhere).then(|| self.shared.loads.progress())?
+        };
+        self.seat = pace.sit().or_else(|| {
+            if let Some(progress) = seen() {
+                hold_back(progress, |span| {
+                    std::thread::sleep(span);
+                    seen()
+                });
+            }
+            Some(pace.squeeze_in())
+        });
     }
 
     fn work_waits(&self) -> bool {
@@ -370,8 +414,20 @@ impl Slot {
         death.is_none()
     }
 
-    /// Tells what became of a flight, from what the worker says and from what was done to it.
+    /// Tells what became of a flight.
     fn judge(&mut self, crew: &Crew, landed: Landed) -> After {
+        let started = landed.airborne.started;
+        match self.verdict(crew, landed) {
+            After::Replace(again) => match crew.stillbirth() {
+                Some(death) => After::Stillborn(again, death, started.elapsed()),
+                None => After::Replace(again),
+            },
+            after => after,
+        }
+    }
+
+    /// The same, from what the worker says and from what was done to it.
+    fn verdict(&mut self, crew: &Crew, landed: Landed) -> After {
         let Landed { airborne, result } = landed;
         let Airborne {
             task,
@@ -393,6 +449,7 @@ impl Slot {
                 };
             }
             (Ok(reply), None | Some((Why::Deadline, Thrown::Asked, _))) => {
+                self.shared.pace.note(span.ended - span.started);
                 answer(task, Ok(reply));
                 return After::Keep;
             }

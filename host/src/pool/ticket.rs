@@ -54,7 +54,7 @@ pub struct Ticket {
 
 /// Keeps the answer until it is fetched.
 #[derive(Debug, Default)]
-struct Desk {
+pub(super) struct Desk {
     /// Set when the answer is there: looked at without the lock.
     ready: AtomicBool,
     inner: Mutex<Inner>,
@@ -154,7 +154,12 @@ enum To {
 impl Promise {
     /// A promise and the claim to it. Whoever waits for it does so with this patience.
     pub(super) fn with_ticket(job: u64, patience: &Arc<Patience>) -> (Self, Ticket) {
-        let desk = Arc::new(Desk::default());
+        Self::at_desk(job, &Arc::default(), patience)
+    }
+
+    /// The same at a desk that is there already. Nothing may ever have been left at it.
+    pub(super) fn at_desk(job: u64, desk: &Arc<Desk>, patience: &Arc<Patience>) -> (Self, Ticket) {
+        let desk = Arc::clone(desk);
         (
             Self {
                 job,

@@ -4,17 +4,18 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::result::{
-    ArmSummary, Comparison, ContainmentRow, Control, GuestInfo, PartInfo, Row, SCHEMA, Settings,
-    Verdict,
+    ArmSummary, Comparison, ContainmentRow, Control, Counted, GuestInfo, Injected, LayerInfo,
+    PartInfo, Row, SCHEMA, Settings, Verdict,
 };
-use super::{Trust, claims, crossover, deploy, histogram, warnings};
+use super::{Trust, claims, crossover, deploy, histogram, knee, warnings};
 use crate::experiment::{
-    Arm, Collected, Fault, Injection, PartLog, Plan, RowSpec, expected, paired,
+    Arm, Collected, Fault, Injection, LeftOut, PartLog, Plan, RowSpec, expected, paired,
 };
+use crate::harden::{Enforcement, Layer};
 use crate::machine::Machine;
 use crate::options::{Isolation, LinkKind, StartMethod, WaitPolicy};
 use crate::runtime::Metering;
-use crate::stats::{Call, Margin, detectable, judge, median, median_interval, quantile};
+use crate::stats::{Call, Interval, Margin, detectable, judge, median, median_interval, quantile};
 
 /// The widest margin through which the usual differences can still be seen.
 const RELIABLE: f64 = 1.10;
@@ -28,6 +29,8 @@ pub struct Circumstances {
     pub command: String,
     /// Whom the guest comes from, if the user said.
     pub trust: Option<Trust>,
+    /// What of the hardening held in the first worker process, if there was one.
+    pub enforcement: Option<Enforcement>,
 }
 
 /// Makes the result of what was collected so far; `took` is the time since the beginning.
@@ -84,7 +87,7 @@ pub fn analyse(
             job_s: job_s.unwrap_or(collected.effort.job),
         },
         machine: circumstances.machine.clone(),
-        settings: settings(plan),
+        settings: settings(plan, circumstances),
         seed: plan.seed,
         parts: collected.parts.iter().map(part).collect(),
         control: control.map(|(interval, margin)| Control {
@@ -98,19 +101,27 @@ pub fn analyse(
         histograms,
         containment: containment(&collected.injections),
         identities: collected.identities.clone(),
+        reach: collected.reached.clone(),
         sharing: collected.sharing.clone(),
         crossover: None,
+        knees: Vec::new(),
         claims: Vec::new(),
+        left_out: left_out(collected),
         warnings: Vec::new(),
         failures: collected.failures.clone(),
         advice: super::Advice {
             trust: circumstances.trust,
             sentences: Vec::new(),
+            figures: Vec::new(),
+            rows: Vec::new(),
             deployment: None,
         },
     };
     comparison.crossover = crossover::crossover(&comparison);
+    comparison.knees = knee::knees(&comparison);
     comparison.warnings = warnings::warnings(&comparison);
+    let short = warnings::short_time(plan, collected);
+    comparison.warnings.extend(short);
     comparison.claims = claims::claims(&comparison);
     comparison.advice = deploy::advice(&comparison, circumstances.trust);
     comparison
@@ -125,12 +136,30 @@ impl Comparison {
     }
 }
 
-fn settings(plan: &Plan) -> Settings {
+fn layers(enforcement: &Enforcement) -> Vec<LayerInfo> {
+    let info = |layer| {
+        let reason = enforcement.reason(layer);
+        LayerInfo {
+            layer,
+            standing: enforcement.standing(layer),
+            reason: (!reason.is_empty()).then_some(reason),
+        }
+    };
+    Layer::ALL.map(info).into()
+}
+
+fn settings(plan: &Plan, circumstances: &Circumstances) -> Settings {
     let limits = &plan.subject.limits;
     Settings {
         budget: plan.budget,
         time_budget_s: plan.time.as_secs_f64(),
         instance: plan.subject.instance,
+        hardening: plan.subject.hardening,
+        layers: circumstances
+            .enforcement
+            .as_ref()
+            .map(layers)
+            .unwrap_or_default(),
         start: StartMethod::default(),
         link: LinkKind::default(),
         wait: WaitPolicy::default(),
@@ -148,6 +177,12 @@ fn settings(plan: &Plan) -> Settings {
             format!("the process arm is a thread arm, slowed down by {per_cent} %")
         }),
     }
+}
+
+fn left_out(collected: &Collected) -> Vec<LeftOut> {
+    let parts = collected.parts.iter();
+    let of_part = |log: &PartLog| log.part.left_out(&collected.effort);
+    parts.flat_map(of_part).collect()
 }
 
 fn part(log: &PartLog) -> PartInfo {
@@ -250,7 +285,15 @@ fn containment_row(injections: &[&Injection]) -> Option<ContainmentRow> {
             .iter()
             .filter_map(|injection| injection.aftermath.as_ref())
     };
-    let middle = |values: Vec<f64>| median(&values);
+    let kept: Vec<Injected> = injections
+        .iter()
+        .map(|injection| injected(injection))
+        .collect();
+    let all = |of: fn(&Counted) -> Option<f64>| -> Vec<f64> {
+        let counted = kept.iter().filter_map(|one| one.counted.as_ref());
+        counted.filter_map(of).collect()
+    };
+    let recovery = all(|one| one.recovery_s);
     Some(ContainmentRow {
         fault: worst.fault,
         isolation: worst.isolation,
@@ -268,16 +311,48 @@ fn containment_row(injections: &[&Injection]) -> Option<ContainmentRow> {
             .unwrap_or(0),
         bystanders: aftermaths().map(|after| after.bystanders).sum(),
         bystanders_lost: aftermaths().map(|after| after.bystanders_lost).sum(),
-        bystander_p99_before_s: middle(aftermaths().filter_map(|after| after.p99_before).collect()),
-        bystander_p99_after_s: middle(aftermaths().filter_map(|after| after.p99_after).collect()),
-        recovery_s: middle(aftermaths().filter_map(|after| after.recovery).collect()),
+        bystander_p99_before_s: median(&all(|one| quantile(&one.before_s, 0.99))),
+        bystander_p99_after_s: median(&all(|one| quantile(&one.after_s, 0.99))),
+        recovery_s: median(&recovery),
+        p99_rise: sure(&all(rise)),
+        recovery: sure(&recovery),
+        injected: kept,
     })
+}
+
+/// What is kept of an injection.
+fn injected(injection: &Injection) -> Injected {
+    let counted = injection.aftermath.as_ref().map(|after| Counted {
+        workers_lost: after.workers_lost,
+        bystanders: after.bystanders,
+        bystanders_lost: after.bystanders_lost,
+        before_s: after.before.seconds.clone(),
+        before_of: after.before.of,
+        after_s: after.after.seconds.clone(),
+        after_of: after.after.of,
+        recovery_s: after.recovery,
+    });
+    Injected {
+        observed: injection.observed,
+        counted,
+    }
+}
+
+/// By what factor the 99th percentile rose in one injection.
+fn rise(counted: &Counted) -> Option<f64> {
+    let rise = quantile(&counted.after_s, 0.99)? / quantile(&counted.before_s, 0.99)?;
+    rise.is_finite().then_some(rise)
+}
+
+/// The interval of a median, if it is one of 95 %.
+fn sure(values: &[f64]) -> Option<Interval> {
+    median_interval(values).filter(|interval| interval.confidence >= 0.95)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::experiment::{Budget, Fate, Subject};
+    use crate::experiment::{Aftermath, Budget, Fate, Kept, Subject};
     use crate::guest::Guest;
     use crate::job::Limits;
     use crate::runtime::{Cache, InstancePolicy};
@@ -330,6 +405,57 @@ mod tests {
         );
     }
 
+    /// An injection that others lived through: a hundred jobs of so many seconds each, before and after.
+    fn lived(before: f64, after: f64, recovery: f64) -> Injection {
+        let kept = |seconds| Kept {
+            seconds: vec![seconds; 100],
+            of: 5000,
+        };
+        Injection {
+            aftermath: Some(Aftermath {
+                bystanders: 7,
+                bystanders_lost: 0,
+                workers_lost: 1,
+                before: kept(before),
+                after: kept(after),
+                recovery: Some(recovery),
+            }),
+            ..injection(Fault::Kill, Fate::WorkerLost, "victim")
+        }
+    }
+
+    #[test]
+    fn what_a_row_says_follows_from_what_it_keeps() {
+        let injections = [
+            lived(1.0, 3.0, 0.1),
+            lived(2.0, 2.0, 0.3),
+            lived(4.0, 4.0, 0.2),
+        ];
+        let injections: Vec<&Injection> = injections.iter().collect();
+        let row = containment_row(&injections).unwrap();
+        let found = (
+            row.bystander_p99_before_s,
+            row.bystander_p99_after_s,
+            row.recovery_s,
+        );
+        assert_eq!(found, (Some(2.0), Some(3.0), Some(0.2)));
+        assert_eq!((row.bystanders, row.injected.len()), (21, 3));
+        let first = row.injected[0].counted.as_ref().unwrap();
+        assert_eq!((first.before_s.len(), first.before_of), (100, 5000));
+        // Of three nothing is sure.
+        assert_eq!((row.p99_rise, row.recovery), (None, None));
+    }
+
+    #[test]
+    fn six_injections_give_an_interval() {
+        let rises = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
+        let injections = rises.map(|rise| lived(1.0, rise, rise / 10.0));
+        let injections: Vec<&Injection> = injections.iter().collect();
+        let row = containment_row(&injections).unwrap();
+        assert_eq!(row.p99_rise, median_interval(&rises));
+        assert_eq!(row.recovery.map(|found| found.confidence), Some(0.95));
+    }
+
     #[test]
     fn the_settings_have_every_limit() {
         let limits = Limits {
@@ -345,9 +471,17 @@ mod tests {
             inputs: Vec::new(),
             limits,
             instance: InstancePolicy::Fresh,
+            hardening: crate::options::Hardening::default(),
             cache: Cache::off(),
         };
-        let found = settings(&Plan::new(subject, Budget::Quick, 7));
+        let circumstances = Circumstances {
+            machine: Machine::here(),
+            command: String::new(),
+            trust: None,
+            enforcement: Some(Enforcement::default()),
+        };
+        let found = settings(&Plan::new(subject, Budget::Quick, 7), &circumstances);
+        assert_eq!(found.layers.len(), Layer::ALL.len());
         assert_eq!(
             (found.memory_limit, found.stack_limit, found.fuel),
             (1, 2, Some(3))

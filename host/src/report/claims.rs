@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::evidence::sentence;
+use super::prose::{Figure, Prose};
 use super::result::Comparison;
 use super::{facts, sharing, speed};
 
@@ -18,6 +19,9 @@ pub struct Claim {
     pub verdict: ClaimVerdict,
     /// On what the verdict rests, in a sentence with its figures.
     pub evidence: String,
+    /// The numbers of the evidence, and what they are. Empty in results that are older than figures.
+    #[serde(default)]
+    pub figures: Vec<Figure>,
     /// The rows that it rests on, by [`super::Row::id`]; empty where it rests on facts.
     pub rows: Vec<String>,
 }
@@ -42,16 +46,20 @@ pub(super) struct Judgement {
     pub(super) verdict: ClaimVerdict,
     /// On what that rests.
     pub(super) evidence: String,
+    /// The numbers in it.
+    pub(super) figures: Vec<Figure>,
     /// The ids of the rows that it rests on.
     pub(super) rows: Vec<String>,
 }
 
 impl Judgement {
-    /// A verdict that rests on facts.
-    pub(super) fn new(verdict: ClaimVerdict, evidence: impl Into<String>) -> Self {
+    /// A verdict that rests on facts. The numbers of its evidence are marked.
+    pub(super) fn new(verdict: ClaimVerdict, evidence: impl AsRef<str>) -> Self {
+        let Prose { text, figures } = Prose::read(evidence.as_ref());
         Self {
             verdict,
-            evidence: evidence.into(),
+            evidence: text,
+            figures,
             rows: Vec::new(),
         }
     }
@@ -129,6 +137,7 @@ pub(super) fn claims(comparison: &Comparison) -> Vec<Claim> {
                 claim: claim.to_owned(),
                 verdict: judgement.verdict,
                 evidence: judgement.evidence,
+                figures: judgement.figures,
                 rows: judgement.rows,
             }
         })

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use super::evidence::finite;
 use super::result::{Comparison, Row};
 use super::rounds::by_rounds;
-use crate::experiment::Arm;
+use super::words::{show, sure};
+use crate::experiment::{Arm, Unit};
 use crate::stats::{Interval, median_interval};
 
 /// What "next to nothing" is: the share of a call's time that the way may cost.
@@ -30,6 +31,50 @@ pub struct Crossover {
     /// The largest payload in bytes with which a job of this length pays no more than the share, by the
     /// upper end of the overhead's interval; `null` if there is none of which that is sure.
     pub payload_bytes: Option<u64>,
+    /// The payload at which a job of this length pays the share, interpolated; `null` if even the smallest
+    /// payload surely costs more, and in results that are older than this.
+    #[serde(default)]
+    pub reach: Option<Reach>,
+}
+
+/// A payload between those that were measured, with its interval: where the overheads of two payloads pass
+/// the share of a job, on a straight line between the logarithms of both (on a plain one where a payload or
+/// an overhead is not above 0). The interval is between the places at which the upper and the lower ends of
+/// the overheads' intervals pass it; the length of the job is taken as it is. `null` stands for more than the largest
+/// payload that was measured, and 0 for less than the smallest.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Reach {
+    /// Bytes, by the medians of the overheads.
+    pub payload_bytes: Option<f64>,
+    /// Lower end of its interval.
+    pub low_payload_bytes: Option<f64>,
+    /// Upper end.
+    pub high_payload_bytes: Option<f64>,
+    /// How sure the least sure of the overheads is.
+    pub confidence: f64,
+}
+
+impl Reach {
+    /// `1.22 MiB [1.15 MiB, 1.31 MiB]`
+    pub(super) fn words(&self) -> String {
+        let one = |bytes: Option<f64>| match bytes {
+            Some(bytes) => show(bytes, Unit::Bytes),
+            None => "more than was measured".to_owned(),
+        };
+        let confidence = Interval {
+            median: 0.0,
+            low: 0.0,
+            high: 0.0,
+            confidence: self.confidence,
+        };
+        format!(
+            "{} [{}, {}]{}",
+            one(self.payload_bytes),
+            one(self.low_payload_bytes),
+            one(self.high_payload_bytes),
+            sure(confidence)
+        )
+    }
 }
 
 /// One payload.
@@ -69,11 +114,52 @@ pub(super) fn crossover(comparison: &Comparison) -> Option<Crossover> {
         .map(|point| point.payload_bytes)
         .last();
     Some(Crossover {
+        reach: reach(&points, SHARE * job_s),
         share: SHARE,
         points,
         job_s,
         payload_bytes,
     })
+}
+
+/// Where the overheads pass so many seconds. The points stand in the order of their payloads.
+fn reach(points: &[CrossoverPoint], limit: f64) -> Option<Reach> {
+    if !limit.is_finite() {
+        return None;
+    }
+    let pass = |end: fn(&Interval) -> f64| {
+        let rungs = points.iter();
+        #[expect(clippy::cast_precision_loss, reason = "payloads far below 2^53 bytes")]
+        let rungs = rungs.map(|point| (point.payload_bytes as f64, end(&point.overhead_s)));
+        passing(&rungs.collect::<Vec<_>>(), limit)
+    };
+    let high = pass(|overhead| overhead.low);
+    if high == Some(0.0) {
+        return None;
+    }
+    let sure = points.iter().map(|point| point.overhead_s.confidence);
+    Some(Reach {
+        payload_bytes: pass(|overhead| overhead.median),
+        low_payload_bytes: pass(|overhead| overhead.high),
+        high_payload_bytes: high,
+        confidence: sure.reduce(f64::min)?,
+    })
+}
+
+/// The payload at which a curve of payloads and overheads first passes the limit: 0 where it begins above it,
+/// `None` where it never does.
+fn passing(rungs: &[(f64, f64)], limit: f64) -> Option<f64> {
+    let at = rungs.iter().position(|&(_, overhead)| overhead > limit)?;
+    let Some(before) = at.checked_sub(1) else {
+        return Some(0.0);
+    };
+    let ((from, low), (to, high)) = (rungs[before], rungs[at]);
+    if from > 0.0 && low > 0.0 {
+        let share = (limit / low).ln() / (high / low).ln();
+        Some(from * (to / from).powf(share))
+    } else {
+        Some(from + (to - from) * (limit - low) / (high - low))
+    }
 }
 
 /// Seconds that a job takes in a thread: as measured, or as it seemed before the measuring.
@@ -215,6 +301,64 @@ mod tests {
         arms.insert(Arm::Process, vec![vec![1.0]; 8]);
         let found = crossover(&comparison).unwrap();
         assert_eq!(found.payload_bytes, Some(64), "4 KiB is dear now");
+    }
+
+    #[test]
+    fn a_curve_passes_the_limit_on_a_straight_line_between_logarithms() {
+        // Sixteen times the payload, four times the overhead: half of the way up is a quarter of it.
+        let rungs = [(64.0, 1e-6), (1024.0, 4e-6)];
+        let found = passing(&rungs, 2e-6).unwrap();
+        assert!((found - 256.0).abs() < 1e-9, "{found}");
+        assert_eq!(passing(&rungs, 0.5e-6), Some(0.0));
+        assert_eq!(passing(&rungs, 4e-6), None);
+        // From no payload, or no overhead, there is no logarithm.
+        assert_eq!(passing(&[(0.0, 1.0), (64.0, 3.0)], 2.0), Some(32.0));
+        assert_eq!(passing(&[(64.0, -1.0), (128.0, 1.0)], 0.0), Some(96.0));
+        // What comes down again later does not count.
+        let rungs = [(64.0, 1.0), (128.0, 4.0), (256.0, 1.0)];
+        assert!(passing(&rungs, 2.0).unwrap() < 128.0);
+    }
+
+    #[test]
+    fn the_reach_lies_between_what_the_ends_of_the_overheads_allow() {
+        let point = |payload_bytes, low, median, high| {
+            let overhead_s = Interval {
+                median,
+                low,
+                high,
+                confidence: 0.95,
+            };
+            CrossoverPoint {
+                payload_bytes,
+                overhead_s,
+                call_s: overhead_s,
+            }
+        };
+        let points = [point(64, 1.0, 2.0, 4.0), point(1024, 4.0, 8.0, 16.0)];
+        let found = reach(&points, 4.0).unwrap();
+        assert_eq!(found.high_payload_bytes, None, "1024 B may cost just that");
+        assert!((found.payload_bytes.unwrap() - 256.0).abs() < 1e-9);
+        assert!((found.low_payload_bytes.unwrap() - 64.0).abs() < 1e-9);
+        assert_eq!(found.words(), "256 B [64 B, more than was measured]");
+        assert_eq!(reach(&points, 0.5), None);
+        let doubtful = reach(&points, 1.5).unwrap();
+        assert_eq!(doubtful.payload_bytes, Some(0.0));
+    }
+
+    #[test]
+    fn the_reach_of_the_sample_is_beside_its_largest_cheap_payload() {
+        let found = crossover(&sample()).unwrap();
+        let reach = found.reach.unwrap();
+        let mebibytes = |bytes: Option<f64>| bytes.unwrap() / f64::from(1 << 20);
+        let (low, high) = (
+            mebibytes(reach.low_payload_bytes),
+            mebibytes(reach.high_payload_bytes),
+        );
+        let median = mebibytes(reach.payload_bytes);
+        assert!(
+            1.0 < low && low < median && median < high && high < 2.0,
+            "{reach:?}"
+        );
     }
 
     #[test]

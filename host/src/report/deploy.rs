@@ -4,15 +4,16 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::evidence::{list, percent};
-use super::price::{Burden, burden, cost, meaning, price_words, saved_names, saving};
-use super::result::{Comparison, Row};
-use super::rounds::by_rounds;
+use super::price::{Burden, burden, burden_rows, cost, meaning, price_words, saved_names, saving};
+use super::prose::{Figure, Prose, Source};
+use super::quotient::{Quotient, quotient};
+use super::result::Comparison;
 use super::snippet::snippet;
-use super::words::factor;
+use super::ways::{self, Way, rests_on};
 use crate::experiment::Arm;
 use crate::options::{Isolation, LinkKind, StartMethod};
 use crate::runtime::InstancePolicy;
-use crate::stats::{Better, Call, Interval, judge, median_interval};
+use crate::stats::Call;
 use crate::units::three_digits;
 
 /// What to deploy, and why.
@@ -22,6 +23,12 @@ pub struct Advice {
     pub trust: Option<Trust>,
     /// What follows, in sentences.
     pub sentences: Vec<String>,
+    /// The numbers of each sentence, and what they are. Empty in results that are older than figures.
+    #[serde(default)]
+    pub figures: Vec<Vec<Figure>>,
+    /// The rows that the choices rest on, by [`super::Row::id`].
+    #[serde(default)]
+    pub rows: Vec<String>,
     /// What to deploy for this guest, on this machine, under this threat; `null` where too little was
     /// measured.
     pub deployment: Option<Deployment>,
@@ -54,51 +61,89 @@ pub struct Deployment {
     pub snippet: String,
 }
 
+impl Advice {
+    /// Advice of these sentences, whose numbers are marked.
+    fn new(trust: Option<Trust>, marked: &[String], rows: Vec<String>) -> Self {
+        let read = marked.iter().map(|sentence| Prose::read(sentence));
+        let (sentences, figures) = read.map(|prose| (prose.text, prose.figures)).unzip();
+        Self {
+            trust,
+            sentences,
+            figures,
+            rows,
+            deployment: None,
+        }
+    }
+}
+
 /// What follows from a comparison for a guest that comes from there: sentences, and what to deploy.
 /// Without a stated origin the guest is taken for a third party's.
 pub(super) fn advice(comparison: &Comparison, trust: Option<Trust>) -> Advice {
     if comparison.settings.rigged.is_some() {
         let nothing =
             "This comparison was rigged to prove the statistics: nothing follows from it.";
-        return Advice {
-            trust,
-            sentences: vec![nothing.to_owned()],
-            deployment: None,
-        };
+        return Advice::new(trust, &[nothing.to_owned()], Vec::new());
     }
     let whom = trust.unwrap_or(Trust::ThirdParty);
     let choice = choose(comparison, whom);
+    let ways = choice
+        .filter(|(isolation, _)| *isolation == Isolation::Process)
+        .map(|_| (ways::start(comparison, whom), ways::link(comparison)));
     let sentences = [
         cost(comparison),
         saving(comparison),
         meaning(comparison),
         trust.is_none().then(|| every_level(comparison)),
         Some(reason(comparison, whom)),
+        ways.as_ref().map(|(start, _)| start.reason.clone()),
+        ways.as_ref().map(|(_, link)| link.reason.clone()),
         choice.and_then(|(isolation, instance)| instances(comparison, isolation, instance)),
         time_limit(comparison, whom),
         noise(comparison),
     ];
+    let sentences: Vec<String> = sentences.into_iter().flatten().collect();
+    let rows = rested_on(comparison, whom, choice, ways.as_ref());
+    let deployment = choice.map(|(isolation, instance)| {
+        let start = ways.as_ref().map(|(start, _)| start.chosen);
+        let link = ways.as_ref().map(|(_, link)| link.chosen);
+        Deployment {
+            isolation,
+            start,
+            link,
+            instance,
+            snippet: snippet(&comparison.settings, isolation, start.zip(link), instance),
+        }
+    });
     Advice {
-        trust,
-        sentences: sentences.into_iter().flatten().collect(),
-        deployment: choice.map(|(isolation, instance)| deployment(comparison, isolation, instance)),
+        deployment,
+        ..Advice::new(trust, &sentences, rows)
     }
 }
 
-fn deployment(
+/// The rows of all choices, each once.
+fn rested_on(
     comparison: &Comparison,
-    isolation: Isolation,
-    instance: InstancePolicy,
-) -> Deployment {
-    let settings = &comparison.settings;
-    let is_process = isolation == Isolation::Process;
-    Deployment {
-        isolation,
-        start: is_process.then_some(settings.start),
-        link: is_process.then_some(settings.link),
-        instance,
-        snippet: snippet(settings, isolation, instance),
+    trust: Trust,
+    choice: Option<(Isolation, InstancePolicy)>,
+    ways: Option<&(Way<StartMethod>, Way<LinkKind>)>,
+) -> Vec<String> {
+    let isolation = match trust {
+        Trust::Own => burden_rows(comparison),
+        Trust::ThirdParty | Trust::Hostile => Vec::new(),
+    };
+    let instance = match choice {
+        Some((_, InstancePolicy::Reused)) => policies(comparison).map(str::to_owned).into(),
+        Some((_, InstancePolicy::Fresh)) | None => Vec::new(),
+    };
+    let ways = ways.into_iter();
+    let ways = ways.flat_map(|(start, link)| start.rows.iter().chain(&link.rows).cloned());
+    let mut rows: Vec<String> = Vec::new();
+    for row in isolation.into_iter().chain(ways).chain(instance) {
+        if !rows.contains(&row) {
+            rows.push(row);
+        }
     }
+    rows
 }
 
 /// Where the workers should live, and whether instances may be reused; `None` where it depends on
@@ -135,7 +180,11 @@ fn reason(comparison: &Comparison, trust: Trust) -> String {
              loss of the whole program is not.",
             price_words(comparison)
         ),
-        Trust::Own => format!("For a guest of your own: {}.", own_reason(comparison)),
+        Trust::Own => format!(
+            "For a guest of your own: {}.{}",
+            own_reason(comparison),
+            rests_on(&burden_rows(comparison))
+        ),
     }
 }
 
@@ -149,24 +198,24 @@ fn own_reason(comparison: &Comparison) -> String {
             lost(comparison)
         ),
         Some(Burden::Share(share)) => {
-            format!("processes, since they cost {} of a job", percent(share))
+            format!("processes, since they cost {} of a job", share_words(share))
         }
         Some(Burden::Unseen(Some(least))) => format!(
             "processes, since no cost to its jobs was seen ({} would have been)",
-            percent(least)
+            least_words(least)
         ),
         Some(Burden::Unseen(None)) => "processes, since no cost to its jobs was seen".to_owned(),
         Some(Burden::Way { share, least }) => {
             let beyond = least.map_or(String::new(), |least| {
-                let least = percent(least);
+                let least = least_words(least);
                 format!("; larger differences than {least} would have been seen in its jobs")
             });
-            let share = percent(share);
+            let share = share_words(share);
             format!("processes, since the way to a process is {share} of a job{beyond}")
         }
         Some(Burden::Untold(least)) => {
             let only = least.map_or(String::new(), |least| {
-                let least = percent(least);
+                let least = least_words(least);
                 format!(" (only larger differences than {least} would have been seen)")
             });
             format!(
@@ -174,6 +223,16 @@ fn own_reason(comparison: &Comparison) -> String {
             )
         }
     }
+}
+
+/// The share of a job that a process costs.
+fn share_words(share: f64) -> String {
+    Source::Finding("burden").mark("share", share, &percent(share))
+}
+
+/// From which share on a cost would have been seen.
+fn least_words(least: f64) -> String {
+    Source::Finding("burden").mark("least", least, &percent(least))
 }
 
 /// What threads give up.
@@ -195,41 +254,28 @@ fn every_level(comparison: &Comparison) -> String {
     };
     format!(
         "Nothing was said about where the guest comes from (--trust): your own would get {own}, a third party's \
-         processes with fresh instances, a hostile one the same at any price; it is taken for a third party's."
+         processes with fresh instances, a hostile one the same, started by exec, at any price; it is taken for a \
+         third party's."
     )
+}
+
+/// The rows of both instance policies: reused, fresh.
+fn policies(comparison: &Comparison) -> [&'static str; 2] {
+    match comparison.settings.instance {
+        InstancePolicy::Fresh => ["job.p50[instance=reused]", "job.p50"],
+        InstancePolicy::Reused => ["job.p50", "job.p50[instance=fresh]"],
+    }
 }
 
 /// By what factor jobs on reused instances take longer than on fresh ones, if they were seen to take
 /// less: by rounds, in the arm of that isolation.
-fn faster_when_reused(comparison: &Comparison, isolation: Isolation) -> Option<Interval> {
+fn faster_when_reused(comparison: &Comparison, isolation: Isolation) -> Option<Quotient> {
     let arm = match isolation {
         Isolation::Thread => Arm::Thread,
         Isolation::Process => Arm::Process,
     };
-    let find = |id: &str| comparison.rows.iter().find(|row| row.id() == id);
-    let usual = find("job.p50")?;
-    let (reused, fresh): (&Row, &Row) = match comparison.settings.instance {
-        InstancePolicy::Fresh => (find("job.p50[instance=reused]")?, usual),
-        InstancePolicy::Reused => (usual, find("job.p50[instance=fresh]")?),
-    };
-    let (above, below) = (
-        by_rounds(comparison, reused, arm),
-        by_rounds(comparison, fresh, arm),
-    );
-    let ratios: Vec<f64> = above
-        .iter()
-        .zip(&below)
-        .filter_map(|(above, below)| Some((*above)? / (*below)?))
-        .filter(|ratio| ratio.is_finite())
-        .collect();
-    let ratio = median_interval(&ratios)?;
-    let is_noisier = reused.margin > fresh.margin;
-    let margin = if is_noisier {
-        reused.margin
-    } else {
-        fresh.margin
-    };
-    (judge(ratio, margin, Better::Lower) == Call::Above).then_some(ratio)
+    let [reused, fresh] = policies(comparison);
+    quotient(comparison, (reused, arm), (fresh, arm)).filter(|found| found.call == Call::Above)
 }
 
 /// What reused instances bring and what they cost.
@@ -240,11 +286,13 @@ fn instances(
 ) -> Option<String> {
     match instance {
         InstancePolicy::Fresh => None,
-        InstancePolicy::Reused => faster_when_reused(comparison, isolation).map(|ratio| {
+        InstancePolicy::Reused => faster_when_reused(comparison, isolation).map(|found| {
+            let rows = policies(comparison).map(str::to_owned);
             format!(
                 "Reused instances: a job takes {} times as long as on a fresh one, but finds what the job before \
-                 it left behind.",
-                factor(ratio)
+                 it left behind.{}",
+                found.factor(),
+                rests_on(&rows)
             )
         }),
     }
@@ -264,11 +312,15 @@ fn noise(comparison: &Comparison) -> Option<String> {
     let control = comparison.control.filter(|control| !control.reliable)?;
     let is_known = control.low.is_finite() && control.high.is_finite();
     is_known.then(|| {
+        let off = |field: &str, end: f64| {
+            let shown = three_digits(100.0 * (end - 1.0));
+            Source::Finding("control").mark(field, end - 1.0, &shown)
+        };
         format!(
             "This machine was noisy: the same arm against itself differed by {} to {} %. Close other programs, \
              or use --rigorous, before you rely on small differences.",
-            three_digits(100.0 * (control.low - 1.0)),
-            three_digits(100.0 * (control.high - 1.0)),
+            off("low", control.low),
+            off("high", control.high),
         )
     })
 }
@@ -314,7 +366,7 @@ mod tests {
             sentence(&dear, "For a guest of your own"),
             "For a guest of your own: threads, since a process costs 25.0 % of a job. What is lost: \"host function \
              aborts\", \"host function segfaults\", \"worker gets SIGKILL\" and \"worker gets SIGSTOP\" reach the \
-             whole program."
+             whole program. Rests on job.p50 and job.throughput[workers=2]."
         );
         let deployment = dear.deployment.unwrap();
         assert_eq!(deployment.isolation, Isolation::Thread);
@@ -322,7 +374,8 @@ mod tests {
         let cheap = advice(&costing(0.04), Some(Trust::Own));
         assert_eq!(
             sentence(&cheap, "For a guest of your own"),
-            "For a guest of your own: processes, since they cost 4.00 % of a job."
+            "For a guest of your own: processes, since they cost 4.00 % of a job. Rests on job.p50 and \
+             job.throughput[workers=2]."
         );
     }
 
@@ -349,12 +402,14 @@ mod tests {
     fn no_cost_is_said_to_be_seen_only_where_a_tenth_would_have_been() {
         assert_eq!(
             own(&unseen(0.10)),
-            "For a guest of your own: processes, since no cost to its jobs was seen (10.0 % would have been)."
+            "For a guest of your own: processes, since no cost to its jobs was seen (10.0 % would have been). Rests on \
+             job.p50 and job.throughput[workers=2]."
         );
         assert_eq!(
             own(&unseen(0.40)),
             "For a guest of your own: processes, since the way to a process is 0.07 % of a job; larger \
-             differences than 40.0 % would have been seen in its jobs."
+             differences than 40.0 % would have been seen in its jobs. Rests on job.p50, job.throughput[workers=2] \
+             and message.round_trip[payload=64]."
         );
         assert_eq!(chosen(&unseen(0.40), Some(Trust::Own)), Isolation::Process);
     }
@@ -366,7 +421,8 @@ mod tests {
         assert_eq!(
             own(&comparison),
             "For a guest of your own: what a process costs its jobs cannot be told (only larger differences than \
-             40.0 % would have been seen); give more time (--time-budget)."
+             40.0 % would have been seen); give more time (--time-budget). Rests on job.p50 and \
+             job.throughput[workers=2]."
         );
         assert_eq!(advice(&comparison, Some(Trust::Own)).deployment, None);
         let third = advice(&comparison, None);
@@ -385,7 +441,7 @@ mod tests {
         assert_eq!(
             own(&comparison),
             "For a guest of your own: what a process costs its jobs cannot be told; give more time \
-             (--time-budget)."
+             (--time-budget). Rests on job.p50 and job.throughput[workers=2]."
         );
     }
 
@@ -406,20 +462,89 @@ mod tests {
     }
 
     #[test]
+    fn the_start_follows_from_the_threat_and_the_code_from_the_start() {
+        let mut comparison = costing(0.01);
+        comparison.settings.start = StartMethod::Fork;
+        comparison.settings.link = LinkKind::Shm;
+        for (trust, start, code) in [
+            (
+                Trust::Own,
+                StartMethod::Fork,
+                "    .start(StartMethod::Fork)\n",
+            ),
+            (
+                Trust::ThirdParty,
+                StartMethod::Fork,
+                "    .start(StartMethod::Fork)\n",
+            ),
+            (
+                Trust::Hostile,
+                StartMethod::Exec,
+                "    .start(StartMethod::Exec)\n",
+            ),
+        ] {
+            let deployment = advice(&comparison, Some(trust)).deployment.unwrap();
+            assert_eq!(deployment.start, Some(start));
+            assert_eq!(deployment.link, Some(LinkKind::Shm));
+            assert!(deployment.snippet.contains(code), "{}", deployment.snippet);
+            assert!(deployment.snippet.contains("    .link(LinkKind::Shm)\n"));
+        }
+    }
+
+    #[test]
+    fn each_choice_names_its_rows_and_threads_have_no_way() {
+        let dear = advice(&costing(0.25), Some(Trust::Own));
+        assert_eq!(dear.rows, ["job.p50", "job.throughput[workers=2]"]);
+        assert!(
+            !dear
+                .sentences
+                .iter()
+                .any(|sentence| sentence.starts_with("Started by"))
+        );
+        let hostile = advice(&costing(0.25), Some(Trust::Hostile));
+        assert_eq!(
+            hostile.rows,
+            ["start.first_echo", "message.round_trip[payload=64]"]
+        );
+        sentence(&hostile, "Started by exec, so that");
+        sentence(&hostile, "Reached over pipe, as it was measured.");
+    }
+
+    #[test]
+    fn every_number_of_the_advice_says_what_it_is() {
+        let advice = advice(&costing(0.25), None);
+        assert_eq!(advice.figures.len(), advice.sentences.len());
+        for (sentence, figures) in advice.sentences.iter().zip(&advice.figures) {
+            let mut rest = String::new();
+            let mut at = 0;
+            for figure in figures {
+                rest.push_str(&sentence[at..figure.at]);
+                at = figure.at + figure.bytes;
+            }
+            rest.push_str(&sentence[at..]);
+            let rest = rest.split(" Rests on ").next().unwrap();
+            assert!(
+                !rest.contains(|c: char| c.is_ascii_digit()),
+                "{sentence}: {rest}"
+            );
+        }
+    }
+
+    #[test]
     fn without_a_stated_origin_every_level_is_told_and_a_third_party_is_served() {
         let unsaid = advice(&costing(0.25), None);
         assert_eq!(unsaid.trust, None);
         assert_eq!(
             sentence(&unsaid, "Nothing was said"),
             "Nothing was said about where the guest comes from (--trust): your own would get threads, a third \
-             party's processes with fresh instances, a hostile one the same at any price; it is taken for a third \
-             party's."
+             party's processes with fresh instances, a hostile one the same, started by exec, at any price; it is \
+             taken for a third party's."
         );
         assert_eq!(chosen(&costing(0.25), None), Isolation::Process);
     }
 
-    /// The rounds of both policies in the process arm: seconds of a job.
-    fn policies(comparison: &mut Comparison, usual: f64, other: &str, seconds: f64) {
+    /// Sets the rounds of both policies in the process arm: seconds of a job.
+    fn set_policies(comparison: &mut Comparison, usual: f64, other: &str, seconds: f64) {
         for (id, seconds) in [("job.p50", usual), (other, seconds)] {
             let row = comparison
                 .rows
@@ -438,7 +563,7 @@ mod tests {
     #[test]
     fn instances_are_reused_only_where_that_is_seen_faster_and_only_for_own_guests() {
         let mut comparison = costing(0.01);
-        policies(&mut comparison, 1.0, "job.p50[instance=reused]", 0.5);
+        set_policies(&mut comparison, 1.0, "job.p50[instance=reused]", 0.5);
         assert_eq!(policy(&comparison, Trust::Own), InstancePolicy::Reused);
         assert_eq!(
             policy(&comparison, Trust::ThirdParty),
@@ -447,9 +572,9 @@ mod tests {
         assert_eq!(
             sentence(&advice(&comparison, Some(Trust::Own)), "Reused instances"),
             "Reused instances: a job takes 0.50 [0.50, 0.50] times as long as on a fresh one, but finds what the \
-             job before it left behind."
+             job before it left behind. Rests on job.p50[instance=reused] and job.p50."
         );
-        policies(&mut comparison, 1.0, "job.p50[instance=reused]", 0.99);
+        set_policies(&mut comparison, 1.0, "job.p50[instance=reused]", 0.99);
         assert_eq!(policy(&comparison, Trust::Own), InstancePolicy::Fresh);
     }
 
@@ -462,9 +587,9 @@ mod tests {
                 row.params.insert("instance".to_owned(), "fresh".into());
             }
         }
-        policies(&mut comparison, 0.5, "job.p50[instance=fresh]", 1.0);
+        set_policies(&mut comparison, 0.5, "job.p50[instance=fresh]", 1.0);
         assert_eq!(policy(&comparison, Trust::Own), InstancePolicy::Reused);
-        policies(&mut comparison, 1.0, "job.p50[instance=fresh]", 0.5);
+        set_policies(&mut comparison, 1.0, "job.p50[instance=fresh]", 0.5);
         assert_eq!(policy(&comparison, Trust::Own), InstancePolicy::Fresh);
     }
 

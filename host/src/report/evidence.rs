@@ -1,10 +1,11 @@
 //! What claims and advice rest on: rows that can be relied on, and their numbers in words.
 
+use super::prose::Source;
 use super::result::{Comparison, Row, Verdict};
-use super::words::{factor, show};
+use super::words::{digits, show};
 use crate::experiment::Arm;
 use crate::stats::Interval;
-use crate::units::three_digits;
+use crate::units::{ByteSize, three_digits};
 
 /// A row that has both of its arms, a ratio and a verdict, all of them numbers.
 #[derive(Clone, Copy)]
@@ -19,6 +20,22 @@ pub(super) struct Seen<'c> {
     pub(super) ratio: Interval,
     /// What the ratio says.
     pub(super) verdict: Verdict,
+}
+
+/// What an arm's rounds show, with its unit and marked, if it is a number.
+pub(super) fn value(row: &Row, arm: Arm) -> Option<String> {
+    let value = finite(row, arm)?;
+    let field = format!("arms.{arm}.value");
+    Some(Source::Row(&row.id()).mark(&field, value, &show(value, row.unit)))
+}
+
+/// The payload of a row as it is shown, marked.
+pub(super) fn payload(row: &Row) -> Option<String> {
+    let bytes = row.number("payload")?;
+    #[expect(clippy::cast_precision_loss, reason = "a payload far below 2^53 bytes")]
+    let value = bytes as f64;
+    let shown = ByteSize::from_bytes(bytes).to_string();
+    Some(Source::Row(&row.id()).mark("params.payload", value, &shown))
 }
 
 /// The row of this id, if everything in it is a number.
@@ -76,19 +93,36 @@ impl Seen<'_> {
     /// of 32.6 [26.0, 35.1]`.
     pub(super) fn figures(&self) -> String {
         let (above, below) = self.row.compared;
+        let id = self.row.id();
+        let part = |field: &str, value: f64| {
+            Source::Row(&id).mark(&format!("ratio.{field}"), value, &digits(value))
+        };
         format!(
-            "{} ({above}) against {} ({below}), a ratio of {}",
-            show(self.above, self.row.unit),
-            show(self.below, self.row.unit),
-            factor(self.ratio)
+            "{} ({above}) against {} ({below}), a ratio of {} [{}, {}]",
+            self.value(above, self.above),
+            self.value(below, self.below),
+            part("median", self.ratio.median),
+            part("low", self.ratio.low),
+            part("high", self.ratio.high),
         )
+    }
+
+    fn value(&self, arm: Arm, value: f64) -> String {
+        let field = format!("arms.{arm}.value");
+        self.mark(&field, value, &show(value, self.row.unit))
+    }
+
+    /// A number of the row, marked.
+    pub(super) fn mark(&self, field: &str, value: f64, shown: &str) -> String {
+        Source::Row(&self.row.id()).mark(field, value, shown)
     }
 
     /// The verdict, and where none was reached, what could have been seen.
     pub(super) fn outcome(&self) -> String {
         match (self.verdict, self.detectable()) {
             (Verdict::NoDifferenceSeen, Some(least)) => {
-                format!("no difference of {} or more", percent(least))
+                let least = self.mark("detectable", least, &percent(least));
+                format!("no difference of {least} or more")
             }
             (verdict, _) => verdict.to_string(),
         }

@@ -2,14 +2,13 @@
 
 use super::claims::ClaimVerdict::{Confirmed, Depends, Refuted};
 use super::claims::Judgement;
-use super::evidence::{finite, list, sentence, why_missing};
+use super::evidence::{finite, list, payload, sentence, value, why_missing};
+use super::prose::Source;
 use super::result::{Comparison, ContainmentRow, Row};
 use super::rounds::values;
 use super::sharing::shares;
-use super::words::bytes;
 use crate::experiment::{Arm, Fate, Fault, Identity};
 use crate::options::Isolation;
-use crate::units::ByteSize;
 
 /// Rounds that a size has to rest on: fewer give no interval of 95 %.
 const LEAST_ROUNDS: usize = 6;
@@ -29,6 +28,14 @@ fn both(comparison: &Comparison) -> (Option<&Identity>, Option<&Identity>) {
     )
 }
 
+/// A number of the identities of an isolation, marked.
+fn id(comparison: &Comparison, isolation: Isolation, field: &str, value: u32) -> String {
+    let mut identities = comparison.identities.iter();
+    let place = identities.position(|identity| identity.isolation == isolation);
+    let field = format!("identities.{}.{field}", place.unwrap_or_default());
+    Source::Result.count(&field, u64::from(value))
+}
+
 /// Why it is not known where workers live.
 const NOBODY_ASKED: &str = "no worker told where it lives";
 
@@ -38,19 +45,25 @@ pub(super) fn kind(comparison: &Comparison) -> Judgement {
     let process_holds = |id: &Identity| {
         id.worker_pid != id.host_pid && id.worker_pid_by_host == Some(id.worker_pid)
     };
-    let thread_says = |id: &Identity| {
+    let thread_says = |ids: &Identity| {
+        let told = |field, value| id(comparison, ids.isolation, field, value);
         format!(
             "a thread worker was thread {} of process {}, where the host was thread {} of process {}",
-            id.worker_tid, id.worker_pid, id.host_tid, id.host_pid
+            told("worker_tid", ids.worker_tid),
+            told("worker_pid", ids.worker_pid),
+            told("host_tid", ids.host_tid),
+            told("host_pid", ids.host_pid)
         )
     };
-    let process_says = |id: &Identity| {
-        let by_host = id
+    let process_says = |ids: &Identity| {
+        let told = |field, value| id(comparison, ids.isolation, field, value);
+        let by_host = ids
             .worker_pid_by_host
-            .map_or("none".to_owned(), |pid| pid.to_string());
+            .map_or("none".to_owned(), |pid| told("worker_pid_by_host", pid));
         format!(
             "a process worker was process {} by its own word and {by_host} by the host's, which was process {}",
-            id.worker_pid, id.host_pid
+            told("worker_pid", ids.worker_pid),
+            told("host_pid", ids.host_pid)
         )
     };
     let (thread, process) = both(comparison);
@@ -150,15 +163,18 @@ fn few_rounds(comparison: &Comparison, row: &Row) -> String {
         .filter(|&arm| finite(row, arm).is_some());
     let least = known.map(|arm| values(comparison, row, arm).len()).min();
     match least {
-        Some(1) => ", 1 round only".to_owned(),
-        Some(rounds) if rounds < LEAST_ROUNDS => format!(", {rounds} rounds only"),
+        Some(rounds) if rounds < LEAST_ROUNDS => {
+            let plural = if rounds == 1 { "" } else { "s" };
+            let rounds = Source::Row(&row.id()).count("fewest", rounds as u64);
+            format!(", {rounds} round{plural} only")
+        }
         Some(_) | None => String::new(),
     }
 }
 
 /// `24 KiB in a thread and 838 KiB in a process`, or what is known of it.
 fn sizes(row: &Row) -> Option<String> {
-    let one = |arm: Arm| finite(row, arm).map(|size| format!("{} in a {arm}", bytes(size)));
+    let one = |arm: Arm| value(row, arm).map(|size| format!("{size} in a {arm}"));
     let known: Vec<String> = [Arm::Thread, Arm::Process]
         .into_iter()
         .filter_map(one)
@@ -211,13 +227,14 @@ pub(super) fn communication(comparison: &Comparison) -> Judgement {
 }
 
 fn messages_words(comparison: &Comparison, through: &[&&Row]) -> String {
-    let payloads = || through.iter().filter_map(|row| row.number("payload"));
-    match (payloads().min(), payloads().max()) {
-        (Some(least), Some(most)) => format!(
-            "as claimed, {} to {} went through in both isolations",
-            ByteSize::from_bytes(least),
-            ByteSize::from_bytes(most)
-        ),
+    let sized = || through.iter().filter(|row| row.number("payload").is_some());
+    let least = sized().min_by_key(|row| row.number("payload"));
+    let most = sized().max_by_key(|row| row.number("payload"));
+    let words = |row: Option<&&&Row>| row.and_then(|row| payload(row));
+    match (words(least), words(most)) {
+        (Some(least), Some(most)) => {
+            format!("as claimed, {least} to {most} went through in both isolations")
+        }
         _ if through.is_empty() => format!(
             "none is known to have gone through in both isolations ({})",
             why_missing(comparison, "message")
@@ -305,6 +322,11 @@ fn names(rows: &[&ContainmentRow]) -> String {
     list(&names)
 }
 
+/// A count of this claim's, marked.
+fn count(field: &str, count: u64) -> String {
+    Source::Finding("crash").count(field, count)
+}
+
 fn process_words(tried: &[&ContainmentRow], escaped: &[&ContainmentRow]) -> String {
     if tried.is_empty() {
         return "No fault was injected into a process.".to_owned();
@@ -312,16 +334,19 @@ fn process_words(tried: &[&ContainmentRow], escaped: &[&ContainmentRow]) -> Stri
     if !escaped.is_empty() {
         return format!(
             "In a process, {} of {} kinds of faults reached others: {}.",
-            escaped.len(),
-            tried.len(),
+            count("process_escaped", escaped.len() as u64),
+            count("process_tried", tried.len() as u64),
             names(escaped)
         );
     }
     let lost: u64 = tried.iter().map(|row| row.bystanders_lost).sum();
     let beside: u64 = tried.iter().map(|row| row.bystanders).sum();
     format!(
-        "In a process, {} kinds of faults cost at the most the worker that met them, and {lost} of {beside} jobs of others were lost.",
-        tried.len()
+        "In a process, {} kinds of faults cost at the most the worker that met them, and {} of {} jobs of others \
+         were lost.",
+        count("process_tried", tried.len() as u64),
+        count("process_lost", lost),
+        count("process_beside", beside)
     )
 }
 
@@ -333,11 +358,13 @@ fn thread_words(tried: &[&ContainmentRow], fell: &[&ContainmentRow]) -> String {
     match (fell.len(), fatal.count()) {
         (0, 0) => "In a thread, nothing was tried that a sandbox does not hold.".to_owned(),
         (0, fatal) => format!(
-            "In a thread, none of {fatal} kinds of faults that a sandbox does not hold took down the host."
+            "In a thread, none of {} kinds of faults that a sandbox does not hold took down the host.",
+            count("thread_fatal", fatal as u64)
         ),
         (died, _) => format!(
-            "In a thread, {died} of {} kinds took down the host with every job: {}.",
-            tried.len(),
+            "In a thread, {} of {} kinds took down the host with every job: {}.",
+            count("thread_died", died as u64),
+            count("thread_tried", tried.len() as u64),
             names(fell)
         ),
     }

@@ -12,6 +12,7 @@
 mod error;
 mod finding;
 mod grammar;
+mod outlook;
 mod work;
 
 use std::collections::BTreeMap;
@@ -92,7 +93,7 @@ impl Gate {
         result: &Comparison,
         baseline: Option<&Comparison>,
     ) -> Result<Passed, NotPassed> {
-        let row = self.find(result, "the result", &self.place)?;
+        let row = self.find(&result.rows, "the result", &self.place)?;
         let rounds = self.rounds(result, "the result", row, self.place.arm)?;
         let (interval, measure, bound, trips) = match &self.bound {
             Bound::Baseline(factor) => {
@@ -112,7 +113,7 @@ impl Gate {
             }
             Bound::Arm(factor, place) => {
                 let interval = self.paired(result, row, place)?;
-                let other = self.find(result, "the result", place)?;
+                let other = self.find(&result.rows, "the result", place)?;
                 let measure = Measure::OfArm(format!("{} of {}", place.arm, other.id()));
                 (
                     interval,
@@ -153,7 +154,7 @@ impl Gate {
     /// # Errors
     /// The [`GateError`] that [`Gate::check`] would give.
     pub fn suits(&self, baseline: &Comparison) -> Result<(), GateError> {
-        let known = |place: &Place| self.find(baseline, "the baseline", place).ok();
+        let known = |place: &Place| self.find(&baseline.rows, "the baseline", place).ok();
         match &self.bound {
             Bound::Baseline(_) => {
                 let before = self.before(baseline)?;
@@ -195,7 +196,7 @@ impl Gate {
 
     /// The rounds of the baseline.
     fn before(&self, baseline: &Comparison) -> Result<Vec<f64>, GateError> {
-        let row = self.find(baseline, "the baseline", &self.place)?;
+        let row = self.find(&baseline.rows, "the baseline", &self.place)?;
         self.rounds(baseline, "the baseline", row, self.place.arm)
     }
 
@@ -227,15 +228,15 @@ impl Gate {
     }
 
     /// The row that a place names: exactly, or as the only one that has its parameters among others.
-    fn find<'c>(
+    fn find<'r>(
         &self,
-        comparison: &'c Comparison,
+        all: &'r [Row],
         which: &'static str,
         place: &Place,
-    ) -> Result<&'c Row, GateError> {
+    ) -> Result<&'r Row, GateError> {
         let of_metric =
             |row: &&Row| row.experiment == place.experiment && row.metric == place.metric;
-        let rows: Vec<&Row> = comparison.rows.iter().filter(of_metric).collect();
+        let rows: Vec<&Row> = all.iter().filter(of_metric).collect();
         let has = |row: &&&Row| {
             let mut wanted = place.params.iter();
             wanted.all(|(name, value)| {
@@ -255,7 +256,7 @@ impl Gate {
                 gate: self.text.clone(),
                 which,
                 row: place.row(),
-                near: near(comparison, &place.row()),
+                near: near(all, &place.row()),
             }),
             several => Err(GateError::Ambiguous {
                 gate: self.text.clone(),
@@ -288,7 +289,7 @@ impl Gate {
 
     /// The quotient with another arm of the same result, by rounds.
     fn paired(&self, result: &Comparison, row: &Row, place: &Place) -> Result<Interval, GateError> {
-        let other = self.find(result, "the result", place)?;
+        let other = self.find(&result.rows, "the result", place)?;
         self.rounds(result, "the result", other, place.arm)?;
         self.alike(row, other)?;
         let above = by_rounds(result, row, self.place.arm);
@@ -397,10 +398,10 @@ impl Place {
     }
 }
 
-/// Rows of a result with names like this one, the nearest first.
-fn near(comparison: &Comparison, name: &str) -> Vec<String> {
+/// Rows with names like this one, the nearest first.
+fn near(rows: &[Row], name: &str) -> Vec<String> {
     const MOST: usize = 3;
-    let ids = comparison.rows.iter().map(|row| printable(&row.id()));
+    let ids = rows.iter().map(|row| printable(&row.id()));
     let mut ids: Vec<String> = ids.collect();
     ids.sort_by_key(|id| strsim::damerau_levenshtein(id, name));
     ids.truncate(MOST);

@@ -3,10 +3,12 @@
 use std::fmt::Write;
 
 use super::crossover::CrossoverPoint;
+use super::reach;
 use super::result::{Comparison, ContainmentRow, Row};
 use super::words::{
     NONE, REFERENCE, RULE, arms, between, claim_verdict, deployment, digits, factor, fate_sign,
-    faults, groups, injected, others_lost, percent, rounds, show, sure, trust, utc, verdict,
+    faults, groups, injected, one_look, others_lost, percent, rounds, show, sure, trust, utc,
+    verdict,
 };
 use crate::mail::printable;
 use crate::options::Isolation;
@@ -19,7 +21,9 @@ pub fn markdown(comparison: &Comparison) -> String {
     headline(&mut text, comparison);
     claims(&mut text, comparison);
     containment(&mut text, comparison);
+    escape(&mut text, comparison);
     crossover(&mut text, comparison);
+    knees(&mut text, comparison);
     numbers(&mut text, comparison);
     warnings(&mut text, comparison);
     let _ = writeln!(
@@ -181,10 +185,34 @@ fn containment(text: &mut String, comparison: &Comparison) {
     }
     let _ = writeln!(
         text,
-        "\n{} p99: the 99th percentile of the others' latency, before the fault and from it on: one look \
-         without an interval.\n",
-        injected(&comparison.containment)
+        "\n{} p99: the 99th percentile of the others' latency, before the fault and from it on{}.\n",
+        injected(&comparison.containment),
+        one_look(&comparison.containment)
     );
+}
+
+/// What native code could do in a guest's place.
+fn escape(text: &mut String, comparison: &Comparison) {
+    let rows = reach::rows(comparison);
+    if rows.is_empty() {
+        return;
+    }
+    text.push_str("## When a guest gets out of the sandbox\n\n");
+    for isolation in [Isolation::Thread, Isolation::Process] {
+        if let Some(reached) = reach::Reached::of(comparison, isolation) {
+            let (through, tried) = (reached.through.len(), reached.tried);
+            let _ = writeln!(text, "In a {isolation} {through} of {tried} came through.");
+        }
+    }
+    text.push('\n');
+    head(
+        text,
+        &["it", "in a thread", "in a process"].map(str::to_owned),
+    );
+    for (title, [thread, process]) in rows {
+        line(text, &[title.to_owned(), thread, process]);
+    }
+    text.push('\n');
 }
 
 fn fate(row: &ContainmentRow) -> String {
@@ -204,8 +232,14 @@ fn fate(row: &ContainmentRow) -> String {
         let of = |value: Option<f64>| value.map_or(NONE.to_owned(), span);
         let _ = write!(text, ", their p99 {} → {}", of(before), of(after));
     }
+    if let Some(rise) = row.p99_rise {
+        let _ = write!(text, ", × {}", factor(rise));
+    }
     if let Some(recovery) = row.recovery_s {
-        let _ = write!(text, ", works again after {}", span(recovery));
+        let shown = row
+            .recovery
+            .map_or_else(|| span(recovery), |found| between(found, span));
+        let _ = write!(text, ", works again after {shown}");
     }
     text
 }
@@ -230,6 +264,25 @@ fn crossover(text: &mut String, comparison: &Comparison) {
     head(text, &columns.map(str::to_owned));
     for point in &found.points {
         line(text, &crossover_cells(point));
+    }
+    text.push('\n');
+    if let Some(reach) = &found.reach {
+        let _ = writeln!(
+            text,
+            "A job of this guest takes {}: long enough for payloads of {}.\n",
+            span(found.job_s),
+            reach.words()
+        );
+    }
+}
+
+fn knees(text: &mut String, comparison: &Comparison) {
+    if comparison.knees.is_empty() {
+        return;
+    }
+    text.push_str("## Where one address space stops scaling\n\n");
+    for knee in &comparison.knees {
+        let _ = writeln!(text, "- {}", plain(&knee.sentence()));
     }
     text.push('\n');
 }
@@ -372,7 +425,7 @@ mod tests {
         let mut comparison = sample();
         let line = "\nEach was injected 3 times; of several injections the worst fate counts; times \
                     are medians. p99: the 99th percentile of the others' latency, before the fault and \
-                    from it on: one look without an interval.\n";
+                    from it on, and one look without an interval.\n";
         assert_eq!(markdown(&comparison).matches(line).count(), 1);
         for row in &mut comparison.containment {
             row.injections = 1;
@@ -459,8 +512,8 @@ So that the way to another process costs less than 5.00 % of it.
             assert!(cells.iter().all(|&count| count == cells[0]), "{table}");
             seen += 1;
         }
-        // Claims, faults, the crossover, and the rows by experiment and by what they compare.
-        assert_eq!(seen, 3 + 11);
+        // Claims, faults, escapes, the crossover, and the rows by experiment and by what they compare.
+        assert_eq!(seen, 4 + 11);
     }
 
     #[test]
@@ -483,7 +536,9 @@ So that the way to another process costs less than 5.00 % of it.
         comparison.rows.clear();
         comparison.claims.clear();
         comparison.containment.clear();
+        comparison.reach.clear();
         comparison.crossover = None;
+        comparison.knees.clear();
         comparison.warnings.clear();
         comparison.failures.clear();
         let text = markdown(&comparison);

@@ -2,8 +2,9 @@
 
 use super::crossover::{SHARE, SURE, crossover, way};
 use super::evidence::{Seen, list, percent, seen};
+use super::prose::Source;
 use super::result::{Comparison, ContainmentRow, Verdict};
-use super::words::{bytes, show};
+use super::words::show;
 use crate::experiment::{Arm, Fate};
 use crate::options::Isolation;
 use crate::units::{ByteSize, seconds};
@@ -76,6 +77,27 @@ pub(super) fn burden(comparison: &Comparison) -> Option<Burden> {
     })
 }
 
+/// The rows that [`burden`] rests on, as far as they are there.
+pub(super) fn burden_rows(comparison: &Comparison) -> Vec<String> {
+    let Some(burden) = burden(comparison) else {
+        return Vec::new();
+    };
+    let job = seen(comparison, "job.p50").filter(|row| row.verdict != Verdict::TooFewRounds);
+    let load = throughput(comparison);
+    let work: &[&str] = match job {
+        Some(_) => &["job.p50", &load],
+        None => &[],
+    };
+    // Where the work itself decides, nobody asks for the way.
+    let way: &[&str] = match (job, burden) {
+        (None, _) | (_, Burden::Way { .. } | Burden::Untold(_)) => &[TRIP],
+        (Some(_), Burden::Share(_) | Burden::Unseen(_)) => &[],
+    };
+    let rows = work.iter().chain(way);
+    let known = rows.filter(|id| seen(comparison, id).is_some());
+    known.map(|&id| id.to_owned()).collect()
+}
+
 /// The share of a job that the way to a process takes, if enough rounds tell.
 fn by_the_way(comparison: &Comparison) -> Option<f64> {
     let (_, share) = way(comparison)?;
@@ -108,12 +130,22 @@ fn aspects(comparison: &Comparison) -> [Aspect; 5] {
         aspect("start.first_echo", "start-up", |_, row, better| {
             format!("starts {} {}", gap(row), pick(better, "later", "sooner"))
         }),
-        aspect(TRIP, "the round trip of 64 B", |comparison, row, better| {
-            let more = pick(better, "longer", "less");
-            // As in `meaning`: by rounds. The difference of the medians is another number.
-            let gap = way(comparison).map_or_else(|| gap(row), |(way, _)| seconds(way.abs()));
-            format!("takes {gap} {more} for a round trip of 64 B")
-        }),
+        aspect(
+            TRIP,
+            "the round trip of a short message",
+            |comparison, row, better| {
+                let more = pick(better, "longer", "less");
+                // As in `meaning`: by rounds. The difference of the medians is another number.
+                let gap = way(comparison).map_or_else(
+                    || gap(row),
+                    |(way, _)| {
+                        let size = way.abs();
+                        Source::Finding("way").mark("size_s", size, &seconds(size))
+                    },
+                );
+                format!("takes {gap} {more} for a round trip of {}", small())
+            },
+        ),
         aspect("job.p50", "the time of a job", |_, row, better| {
             let more = pick(better, "longer", "less time");
             format!("takes {} {more} for a job", share(row))
@@ -141,12 +173,31 @@ fn pick(better: Arm, worse: &'static str, well: &'static str) -> &'static str {
     if better == Arm::Thread { worse } else { well }
 }
 
+/// How far the values of both arms lie apart.
 fn gap(row: &Seen<'_>) -> String {
-    show((row.above - row.below).abs(), row.row.unit)
+    let gap = (row.above - row.below).abs();
+    row.mark("gap", gap, &show(gap, row.row.unit))
 }
 
+/// How far the ratio lies from 1.
 fn share(row: &Seen<'_>) -> String {
-    percent(row.ratio.median - 1.0)
+    let share = row.ratio.median - 1.0;
+    row.mark("excess", share, &percent(share))
+}
+
+/// Seconds that the way takes longer with 64 B.
+pub(super) fn way_words(overhead: f64) -> String {
+    Source::Finding("way").mark("overhead_s", overhead, &seconds(overhead))
+}
+
+/// The share of a job that the way takes.
+pub(super) fn way_share(share: f64) -> String {
+    Source::Finding("way").mark("share", share, &percent(share))
+}
+
+/// The payload that stands for the way.
+pub(super) fn small() -> String {
+    Source::Row(TRIP).mark("params.payload", 64.0, "64 B")
 }
 
 /// What a process costs: the differences that were seen, those that were not, and those that too few
@@ -160,7 +211,8 @@ pub(super) fn cost(comparison: &Comparison) -> Option<String> {
         match (row.verdict, row.detectable()) {
             (Verdict::Better(better), _) => differs.push(words(comparison, &row, better)),
             (Verdict::NoDifferenceSeen, Some(least)) => {
-                unseen.push(format!("{about} ({} would have been)", percent(least)));
+                let least = row.mark("detectable", least, &percent(least));
+                unseen.push(format!("{about} ({least} would have been)"));
             }
             (Verdict::NoDifferenceSeen, None) => unseen.push(about.to_owned()),
             (Verdict::TooFewRounds, _) => undecided.push(about.to_owned()),
@@ -234,7 +286,7 @@ pub(super) fn saving(comparison: &Comparison) -> Option<String> {
         .collect();
     if let Some(slowest) = spans.iter().map(|(span, _)| *span).reduce(f64::max) {
         text.push_str("; its pool worked again after ");
-        text.push_str(&seconds(slowest));
+        text.push_str(&Source::Finding("saving").mark("slowest_s", slowest, &seconds(slowest)));
         let is_median = spans.iter().any(|(_, injections)| *injections > 1);
         text.push_str(match (is_median, spans.len()) {
             (true, _) => " (the slowest of their medians)",
@@ -254,27 +306,32 @@ pub(super) fn saving(comparison: &Comparison) -> Option<String> {
 pub(super) fn meaning(comparison: &Comparison) -> Option<String> {
     let found = crossover(comparison)?;
     let (overhead, share) = way(comparison)?;
+    let all = Source::Crossover("all");
     let largest = found.points.last()?.payload_bytes;
     let least = found.points.first()?.overhead_s;
     let is_more = least.confidence >= SURE && least.low > SHARE * found.job_s;
     let adds = if overhead > 0.0 {
         format!(
-            "the way to a process and back adds {} with 64 B, {} of it",
-            seconds(overhead),
-            percent(share)
+            "the way to a process and back adds {} with {}, {} of it",
+            way_words(overhead),
+            small(),
+            way_share(share)
         )
     } else {
-        "the way to a process and back adds nothing with 64 B".to_owned()
+        format!(
+            "the way to a process and back adds nothing with {}",
+            small()
+        )
     };
-    let limit = format!("{:.0} %", 100.0 * SHARE);
+    let limit = limit_words();
     let reach = match found.payload_bytes {
         Some(most) if most == largest => format!(
             "it stays within {limit} up to {}, the most that was measured",
-            ByteSize::from_bytes(most)
+            reached(most)
         ),
         Some(most) => format!(
             "it stays within {limit} up to a payload of {}",
-            ByteSize::from_bytes(most)
+            reached(most)
         ),
         None if is_more => {
             format!("it is more than {limit} with the smallest payload that was measured")
@@ -283,14 +340,31 @@ pub(super) fn meaning(comparison: &Comparison) -> Option<String> {
     };
     Some(format!(
         "For this guest: a job takes {} in a thread; {adds}, and {reach}.",
-        seconds(found.job_s)
+        all.mark("job_s", found.job_s, &seconds(found.job_s))
     ))
+}
+
+/// What "next to nothing" is: `5 %`.
+pub(super) fn limit_words() -> String {
+    let limit = format!("{:.0} %", 100.0 * SHARE);
+    Source::Crossover("all").mark("share", SHARE, &limit)
+}
+
+/// The largest payload with which a job pays no more than that.
+fn reached(most: u64) -> String {
+    #[expect(clippy::cast_precision_loss, reason = "a payload far below 2^53 bytes")]
+    let value = most as f64;
+    let shown = ByteSize::from_bytes(most).to_string();
+    Source::Crossover("all").mark("payload_bytes", value, &shown)
 }
 
 /// The price in a few words: `12.0 % of a job`, or what else was seen.
 pub(super) fn price_words(comparison: &Comparison) -> String {
     match burden(comparison) {
-        Some(Burden::Share(share)) if share > 0.0 => format!("{} of a job", percent(share)),
+        Some(Burden::Share(share)) if share > 0.0 => format!(
+            "{} of a job",
+            Source::Finding("burden").mark("share", share, &percent(share))
+        ),
         None => "the price, which was not measured,".to_owned(),
         Some(Burden::Untold(_)) => "the price, which cannot be told yet,".to_owned(),
         Some(Burden::Share(_) | Burden::Unseen(_) | Burden::Way { .. }) => {
@@ -298,7 +372,7 @@ pub(super) fn price_words(comparison: &Comparison) -> String {
             let later =
                 dearer("start.first_echo").map(|row| format!("{} at each start", gap(&row)));
             let larger = dearer("memory.pss_per_worker[state=idle]")
-                .map(|row| format!("{} for each worker", bytes((row.above - row.below).abs())));
+                .map(|row| format!("{} for each worker", gap(&row)));
             let known: Vec<String> = later.into_iter().chain(larger).collect();
             if known.is_empty() {
                 "a price that was not seen here".to_owned()
@@ -311,10 +385,23 @@ pub(super) fn price_words(comparison: &Comparison) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::prose::plain;
     use super::super::sample::sample;
     use super::*;
     use crate::experiment::Fault;
     use crate::stats::Interval;
+
+    fn cost(comparison: &Comparison) -> Option<String> {
+        super::cost(comparison).map(|marked| plain(&marked))
+    }
+
+    fn saving(comparison: &Comparison) -> Option<String> {
+        super::saving(comparison).map(|marked| plain(&marked))
+    }
+
+    fn meaning(comparison: &Comparison) -> Option<String> {
+        super::meaning(comparison).map(|marked| plain(&marked))
+    }
 
     /// Writes a row's numbers by hand: process, thread.
     fn set(comparison: &mut Comparison, id: &str, values: [f64; 2], verdict: Verdict) {

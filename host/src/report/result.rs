@@ -9,12 +9,14 @@ use serde::{Deserialize, Serialize};
 use super::claims::Claim;
 use super::crossover::Crossover;
 use super::deploy::Advice;
+use super::knee::Knee;
 use super::warnings::Warning;
 use crate::experiment::{
-    Arm, Budget, Ended, FailedTrial, Fate, Fault, Identity, Param, Sharing, Unit,
+    Arm, Budget, Ended, FailedTrial, Fate, Fault, Identity, LeftOut, Param, Reach, Sharing, Unit,
 };
+use crate::harden::{Layer, Standing};
 use crate::machine::Machine;
-use crate::options::{Isolation, LinkKind, StartMethod, WaitPolicy};
+use crate::options::{Hardening, Isolation, LinkKind, StartMethod, WaitPolicy};
 use crate::runtime::{InstancePolicy, Metering};
 use crate::stats::{Better, Interval, Margin};
 
@@ -59,14 +61,25 @@ pub struct Comparison {
     pub containment: Vec<ContainmentRow>,
     /// Where workers live, and who sees what they write.
     pub identities: Vec<Identity>,
+    /// How far code came that got out of the wasm sandbox. Empty in results that are older than that part.
+    #[serde(default)]
+    pub reach: Vec<Reach>,
     /// What workers see of each other in a region that they share. Empty in results that are older than
     /// regions.
     #[serde(default)]
     pub sharing: Vec<Sharing>,
     /// How long a call must be before the second wall costs next to nothing.
     pub crossover: Option<Crossover>,
+    /// Where one address space stops scaling, for each guest of `scaling`. Empty in results that are older
+    /// than this.
+    #[serde(default)]
+    pub knees: Vec<Knee>,
     /// What is commonly said about threads and processes, judged.
     pub claims: Vec<Claim>,
+    /// What would have been measured with more time or memory, and why it was not. Empty in results that
+    /// are older than this.
+    #[serde(default)]
+    pub left_out: Vec<LeftOut>,
     /// What makes these numbers less sure than they look.
     pub warnings: Vec<Warning>,
     /// Trials that gave no samples.
@@ -105,6 +118,12 @@ pub struct Settings {
     pub time_budget_s: f64,
     /// Whether instances were reused, where a row does not say otherwise.
     pub instance: InstancePolicy,
+    /// What worker processes were to give up before they ran the guest.
+    #[serde(default = "unhardened")]
+    pub hardening: Hardening,
+    /// What of that held, as the first worker said it; empty where that is not known.
+    #[serde(default)]
+    pub layers: Vec<LayerInfo>,
     /// How process workers were started.
     pub start: StartMethod,
     /// How process workers were reached.
@@ -133,6 +152,22 @@ pub struct Settings {
     /// What was done to the second arm to prove the statistics; such a result says nothing about
     /// isolations. `null` in every honest comparison.
     pub rigged: Option<String>,
+}
+
+/// How one layer of the hardening stood in worker processes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LayerInfo {
+    /// Which layer.
+    pub layer: Layer,
+    /// Whether it held.
+    pub standing: Standing,
+    /// Why it did not, or not in full; `null` if it did.
+    pub reason: Option<String>,
+}
+
+/// Results that are older than hardening had none.
+fn unhardened() -> Hardening {
+    Hardening::Off
 }
 
 /// What was done for one part of an experiment.
@@ -319,13 +354,56 @@ pub struct ContainmentRow {
     pub bystanders: u64,
     /// Of these, jobs that did not end well.
     pub bystanders_lost: u64,
-    /// The 99th percentile of the bystanders' latency before the fault, in seconds: the median.
+    /// The 99th percentile of the bystanders' latency before the fault, in seconds, as the kept latencies
+    /// show it: the median over injections.
     pub bystander_p99_before_s: Option<f64>,
     /// The same from the fault on.
     pub bystander_p99_after_s: Option<f64>,
     /// From the fault until the pool that it hit works again, in seconds: the median. For `kill` and
     /// `stop` that is its next good reply; for a guest that always misbehaves, when every worker that
     /// was lost has been replaced by one that is ready.
+    pub recovery_s: Option<f64>,
+    /// What each injection showed: what everything above is computed from. Empty in results that are older
+    /// than that.
+    #[serde(default)]
+    pub injected: Vec<Injected>,
+    /// By what factor the 99th percentile rose, by injections; `null` for fewer than six, of which no
+    /// interval of 95 % can be told.
+    #[serde(default)]
+    pub p99_rise: Option<Interval>,
+    /// The interval of `recovery_s`, likewise.
+    #[serde(default)]
+    pub recovery: Option<Interval>,
+}
+
+/// What one injection of a fault showed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Injected {
+    /// What happened.
+    pub observed: Fate,
+    /// What was counted afterwards; `null` where the host did not live to count.
+    pub counted: Option<Counted>,
+}
+
+/// What the sacrificial host counted.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Counted {
+    /// Workers that were lost: dead, or a thread given up.
+    pub workers_lost: u64,
+    /// Jobs of others, from the fault on.
+    pub bystanders: u64,
+    /// Of these, jobs that did not end well.
+    pub bystanders_lost: u64,
+    /// Seconds of others' jobs before the fault, in the order in which they were seen, one worker after the
+    /// other. Of more than 1000 jobs, 1000 are kept: number ⌊i × jobs ÷ 1000⌋ for each i from 0 on.
+    pub before_s: Vec<f64>,
+    /// Jobs that these were taken from.
+    pub before_of: u64,
+    /// The same of those that ended from the fault on.
+    pub after_s: Vec<f64>,
+    /// Jobs that these were taken from.
+    pub after_of: u64,
+    /// Seconds from the fault until the pool that it hit worked again, if it did.
     pub recovery_s: Option<f64>,
 }
 

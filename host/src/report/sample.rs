@@ -10,15 +10,19 @@ use super::analysis::row;
 use super::claims::{Claim, ClaimVerdict};
 use super::crossover::crossover;
 use super::deploy::{Advice, Deployment, Trust};
+use super::knee::knees;
 use super::result::{
-    Comparison, ContainmentRow, Control, GuestInfo, PartInfo, Row, SCHEMA, Settings,
+    Comparison, ContainmentRow, Control, Counted, GuestInfo, Injected, LayerInfo, PartInfo, Row,
+    SCHEMA, Settings,
 };
 use super::warnings::Warning;
 use crate::experiment::{
-    Arm, Budget, Ended, FailedTrial, Fate, Fault, Identity, Param, RowSpec, Sharing, Unit, expected,
+    Act, Arm, Budget, Deed, Ended, FailedTrial, Fate, Fault, Identity, Param, Reach, RowSpec,
+    Sharing, Unit, expected,
 };
+use crate::harden::{Layer, Standing};
 use crate::machine::Machine;
-use crate::options::{Isolation, LinkKind, StartMethod, WaitPolicy};
+use crate::options::{Hardening, Isolation, LinkKind, StartMethod, WaitPolicy};
 use crate::runtime::{InstancePolicy, Metering};
 use crate::stats::Better;
 
@@ -60,8 +64,11 @@ pub(crate) fn sample() -> Comparison {
         histograms: BTreeMap::new(),
         containment: containment(),
         identities: identities(),
+        reach: reach(),
         sharing: sharing(),
         crossover: None,
+        knees: Vec::new(),
+        left_out: Vec::new(),
         claims: claims(),
         warnings: warnings(),
         failures: vec![FailedTrial {
@@ -76,6 +83,7 @@ pub(crate) fn sample() -> Comparison {
         series: lab.series,
     };
     comparison.crossover = crossover(&comparison);
+    comparison.knees = knees(&comparison);
     comparison
 }
 
@@ -526,6 +534,8 @@ fn settings() -> Settings {
         budget: Budget::Default,
         time_budget_s: 60.0,
         instance: InstancePolicy::Fresh,
+        hardening: Hardening::BestEffort,
+        layers: layers(),
         start: StartMethod::Exec,
         link: LinkKind::Pipe,
         wait: WaitPolicy::Auto,
@@ -640,7 +650,72 @@ fn contained(fault: Fault, isolation: Isolation) -> ContainmentRow {
             Fate::Contained => Some(0.000_31),
             Fate::Spread | Fate::HostStopped | Fate::HostDied => None,
         },
+        injected: vec![injected(fate, host_survived); 3],
+        p99_rise: None,
+        recovery: None,
     }
+}
+
+/// One of the injections behind [`contained`].
+fn injected(fate: Fate, host_survived: bool) -> Injected {
+    Injected {
+        observed: fate,
+        counted: host_survived.then(|| Counted {
+            workers_lost: u64::from(fate != Fate::Contained),
+            bystanders: 80,
+            bystanders_lost: 0,
+            before_s: vec![0.000_41; 80],
+            before_of: 80,
+            after_s: vec![0.000_52; 80],
+            after_of: 80,
+            recovery_s: Some(if fate == Fate::Contained {
+                0.000_31
+            } else {
+                0.0047
+            }),
+        }),
+    }
+}
+
+/// All layers but one.
+fn layers() -> Vec<LayerInfo> {
+    let info = |layer| match layer {
+        Layer::Landlock => LayerInfo {
+            layer,
+            standing: Standing::Partial,
+            reason: Some("the kernel's Landlock is older than ABI 6".to_owned()),
+        },
+        layer => LayerInfo {
+            layer,
+            standing: Standing::Enforced,
+            reason: None,
+        },
+    };
+    Layer::ALL.map(info).into()
+}
+
+/// Everything comes through in a thread but tracing oneself; in a process, a socket.
+fn reach() -> Vec<Reach> {
+    let of = |isolation| {
+        Deed::all().map(move |deed| {
+            let is_through = match isolation {
+                Isolation::Thread => deed != Deed::Act(Act::Trace),
+                Isolation::Process => deed == Deed::Act(Act::AbstractSocket),
+            };
+            let how = match isolation {
+                Isolation::Thread => "Operation not permitted (os error 1)",
+                Isolation::Process => "killed by the filter of system calls",
+            };
+            Reach {
+                deed,
+                isolation,
+                stopped_by: (!is_through).then(|| how.to_owned()),
+            }
+        })
+    };
+    of(Isolation::Thread)
+        .chain(of(Isolation::Process))
+        .collect()
 }
 
 fn identities() -> Vec<Identity> {
@@ -683,6 +758,7 @@ fn claims() -> Vec<Claim> {
         claim: claim.to_owned(),
         verdict,
         evidence: evidence.to_owned(),
+        figures: Vec::new(),
         rows: rows.iter().map(|&row| row.to_owned()).collect(),
     };
     vec![
@@ -790,6 +866,8 @@ fn advice() -> Advice {
             "Deploy this guest in processes: with a job of 12.1 ms, the way to another process costs less than 5 % up to 64 KiB of payload.".to_owned(),
             "A thread saves 2.06 MB of memory for each worker, and loses the host to an abort, a segfault or a kill.".to_owned(),
         ],
+        figures: Vec::new(),
+        rows: Vec::new(),
         deployment: Some(Deployment {
             isolation: Isolation::Process,
             start: Some(StartMethod::Exec),

@@ -2,15 +2,18 @@
 
 use super::claims::ClaimVerdict::{Confirmed, Depends, Refuted};
 use super::claims::Judgement;
-use super::evidence::{finite, list, sentence, why_missing};
+use super::evidence::{finite, list, sentence, value, why_missing};
+use super::prose::Source;
 use super::result::{Comparison, Row};
-use super::words::{bytes, show};
-use crate::experiment::{Arm, Sharing, Unit};
+use crate::experiment::{Arm, Sharing};
 use crate::options::Isolation;
 
 /// The bytes that are made known to every worker. One that takes more than half of them for itself holds
 /// a copy.
 const DATA: f64 = 16.0 * 1024.0 * 1024.0;
+
+/// Workers to which the data is made known, of the numbers that are measured.
+const READERS: u64 = 4;
 
 /// Whether workers of an isolation share a region; `None` where nobody tried. That of processes counts
 /// only if they were processes: three of them, with the host.
@@ -38,21 +41,28 @@ fn is_shared(sharing: &Sharing) -> bool {
 
 /// What was seen, isolation by isolation.
 pub(super) fn shares_words(comparison: &Comparison) -> Vec<String> {
-    comparison.sharing.iter().map(words).collect()
+    let all = comparison.sharing.iter().enumerate();
+    all.map(|(place, sharing)| words(place, sharing)).collect()
 }
 
-fn words(sharing: &Sharing) -> String {
-    let Sharing {
-        isolation,
-        host_pid,
-        additions,
-        counted,
-        ..
-    } = sharing;
+/// What was seen, as it stands in this place of the result.
+fn words(place: usize, sharing: &Sharing) -> String {
+    let isolation = sharing.isolation;
+    let count =
+        |field: &str, value: u64| Source::Result.count(&format!("sharing.{place}.{field}"), value);
     let ids = match (sharing.writer_pid, sharing.reader_pid) {
-        (Some(writer), Some(reader)) => format!("{writer} and {reader}"),
-        _ => format!("of process {host_pid}"),
+        (Some(writer), Some(reader)) => format!(
+            "{} and {}",
+            count("writer_pid", writer.into()),
+            count("reader_pid", reader.into())
+        ),
+        _ => format!("of process {}", count("host_pid", sharing.host_pid.into())),
     };
+    let additions = count("additions", sharing.additions);
+    let counted = u64::try_from(sharing.counted).map_or_else(
+        |_| sharing.counted.to_string(),
+        |counted| count("counted", counted),
+    );
     let seen = |is_seen: bool| if is_seen { "seen" } else { "not seen" };
     format!(
         "of two {isolation} workers ({ids}), what one wrote into a region was {} by the other and {} by the host, \
@@ -82,8 +92,16 @@ pub(super) fn sharing(comparison: &Comparison) -> Judgement {
     let mut said = shares_words(comparison);
     said.extend(missing_words(thread, process));
     let costs = [
-        cost(comparison, "one more worker with 16 MiB takes", held),
-        cost(comparison, "4 had read it after", read),
+        cost(
+            comparison,
+            &format!("one more worker with {} takes", data()),
+            held,
+        ),
+        cost(
+            comparison,
+            &format!("{} had read it after", readers(comparison)),
+            read,
+        ),
     ];
     let mut rows = Vec::new();
     for (words, ids) in costs.into_iter().flatten() {
@@ -91,6 +109,20 @@ pub(super) fn sharing(comparison: &Comparison) -> Judgement {
         rows.extend(ids);
     }
     Judgement::new(verdict, sentence(&said.join("; "))).resting_on(rows)
+}
+
+/// How much is made known.
+fn data() -> String {
+    Source::Finding("sharing").mark("data", DATA, "16 MiB")
+}
+
+/// How many read it: a parameter of the rows that tell.
+fn readers(comparison: &Comparison) -> String {
+    let ids = ["region", "message"].map(read);
+    let known = ids.iter().find(|id| find(comparison, id).is_some());
+    known.map_or(READERS.to_string(), |id| {
+        Source::Row(id).count("params.workers", READERS)
+    })
 }
 
 fn missing_words(thread: Option<bool>, process: Option<bool>) -> Option<String> {
@@ -107,7 +139,7 @@ fn held(way: &str) -> String {
 }
 
 fn read(way: &str) -> String {
-    format!("sharing.read[way={way},workers=4]")
+    format!("sharing.read[way={way},workers={READERS}]")
 }
 
 fn find<'c>(comparison: &'c Comparison, id: &str) -> Option<&'c Row> {
@@ -133,15 +165,7 @@ fn cost(
 
 /// `24 KiB in a thread and 838 KiB in a process`, or what is known of it.
 fn values(row: &Row) -> Option<String> {
-    let one = |arm: Arm| {
-        finite(row, arm).map(|value| {
-            let value = match row.unit {
-                Unit::Bytes => bytes(value),
-                unit => show(value, unit),
-            };
-            format!("{value} in a {arm}")
-        })
-    };
+    let one = |arm: Arm| value(row, arm).map(|value| format!("{value} in a {arm}"));
     let known: Vec<String> = [Arm::Thread, Arm::Process]
         .into_iter()
         .filter_map(one)

@@ -15,11 +15,12 @@ const NOTE: &str = "\
 // `cofferdam::serve_if_worker()` before anything else.
 ";
 
-/// The builder's calls for these choices, with the limits and as many workers as were measured. It
+/// The builder's calls for these choices (a way only for processes), with the limits and as many workers as were measured. It
 /// stands in a function that returns a `Result`, where `guest` is a `cofferdam::Guest`.
 pub(super) fn snippet(
     settings: &Settings,
     isolation: Isolation,
+    way: Option<(StartMethod, LinkKind)>,
     instance: InstancePolicy,
 ) -> String {
     let limits = limits(settings);
@@ -35,15 +36,19 @@ pub(super) fn snippet(
     .filter_map(|(name, is_used)| is_used.then_some(name))
     .collect();
     // On a line of their own: a terminal may be narrow.
-    let (more, note) = match isolation {
-        Isolation::Thread => ("", ""),
-        Isolation::Process => ("use cofferdam::{LinkKind, StartMethod};\n", NOTE),
+    let more = match way {
+        Some(_) => "use cofferdam::{LinkKind, StartMethod};\n",
+        None => "",
+    };
+    let note = match isolation {
+        Isolation::Thread => "",
+        Isolation::Process => NOTE,
     };
     let mut text = format!(
         "use cofferdam::{{{}}};\n{more}\n{note}let pool = Pool::builder(guest)\n",
         names.join(", ")
     );
-    for call in calls(settings, isolation, instance, &limits) {
+    for call in calls(settings, isolation, way, instance, &limits) {
         // Writing to a String cannot fail.
         let _ = writeln!(text, "    {call}");
     }
@@ -53,26 +58,27 @@ pub(super) fn snippet(
 fn calls(
     settings: &Settings,
     isolation: Isolation,
+    way: Option<(StartMethod, LinkKind)>,
     instance: InstancePolicy,
     limits: &[Limit],
 ) -> Vec<String> {
     let mut calls = Vec::new();
-    match isolation {
-        Isolation::Thread => calls.push(".isolation(Isolation::Thread)".to_owned()),
-        Isolation::Process => {
-            let start = match settings.start {
-                StartMethod::Exec => "Exec",
-                StartMethod::Fork => "Fork",
-                StartMethod::Spare => "Spare",
-            };
-            let link = match settings.link {
-                LinkKind::Pipe => "Pipe",
-                LinkKind::Shm => "Shm",
-            };
-            calls.push(".isolation(Isolation::Process)".to_owned());
-            calls.push(format!(".start(StartMethod::{start})"));
-            calls.push(format!(".link(LinkKind::{link})"));
-        }
+    calls.push(match isolation {
+        Isolation::Thread => ".isolation(Isolation::Thread)".to_owned(),
+        Isolation::Process => ".isolation(Isolation::Process)".to_owned(),
+    });
+    if let Some((start, link)) = way {
+        let start = match start {
+            StartMethod::Exec => "Exec",
+            StartMethod::Fork => "Fork",
+            StartMethod::Spare => "Spare",
+        };
+        let link = match link {
+            LinkKind::Pipe => "Pipe",
+            LinkKind::Shm => "Shm",
+        };
+        calls.push(format!(".start(StartMethod::{start})"));
+        calls.push(format!(".link(LinkKind::{link})"));
     }
     let instance = match instance {
         InstancePolicy::Fresh => "Fresh",
@@ -174,7 +180,12 @@ mod tests {
         let mut settings = sample().settings;
         settings.timeout_s = Some(2.5);
         assert_eq!(
-            snippet(&settings, Isolation::Process, InstancePolicy::Fresh),
+            snippet(
+                &settings,
+                Isolation::Process,
+                Some((StartMethod::Exec, LinkKind::Pipe)),
+                InstancePolicy::Fresh
+            ),
             r"use cofferdam::{ByteSize, InstancePolicy, Isolation, Limits, Pool};
 use cofferdam::{LinkKind, StartMethod};
 
@@ -202,7 +213,7 @@ let pool = Pool::builder(guest)
         settings.cpus = 0;
         settings.memory_limit = 1000;
         assert_eq!(
-            snippet(&settings, Isolation::Thread, InstancePolicy::Reused),
+            snippet(&settings, Isolation::Thread, None, InstancePolicy::Reused),
             r"use cofferdam::{ByteSize, InstancePolicy, Isolation, Limits, Pool};
 
 let pool = Pool::builder(guest)
@@ -231,7 +242,7 @@ let pool = Pool::builder(guest)
     #[test]
     fn the_usual_limits_are_left_out() {
         assert_eq!(
-            snippet(&usual(), Isolation::Thread, InstancePolicy::Fresh),
+            snippet(&usual(), Isolation::Thread, None, InstancePolicy::Fresh),
             r"use cofferdam::{InstancePolicy, Isolation, Pool};
 
 let pool = Pool::builder(guest)
@@ -249,7 +260,7 @@ let pool = Pool::builder(guest)
             fuel: Some(1_000_000),
             ..usual()
         };
-        let text = snippet(&fuel, Isolation::Thread, InstancePolicy::Fresh);
+        let text = snippet(&fuel, Isolation::Thread, None, InstancePolicy::Fresh);
         assert!(
             text.starts_with("use cofferdam::{InstancePolicy, Isolation, Limits, Pool};\n"),
             "{text}"
@@ -267,7 +278,7 @@ let pool = Pool::builder(guest)
             timeout_s: None,
             ..usual()
         };
-        let text = snippet(&all, Isolation::Thread, InstancePolicy::Fresh);
+        let text = snippet(&all, Isolation::Thread, None, InstancePolicy::Fresh);
         assert!(
             text.contains(
                 "    .limits(Limits {

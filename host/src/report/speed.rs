@@ -5,13 +5,13 @@ use std::fmt::Write;
 use super::claims::ClaimVerdict::{Confirmed, Depends, Refuted};
 use super::claims::Judgement;
 use super::crossover::{SHARE, job_seconds, way};
-use super::evidence::{Seen, list, percent, seen, whole, why_missing};
+use super::evidence::{Seen, list, payload, percent, seen, whole, why_missing};
+use super::price;
+use super::prose::Source;
+use super::quotient::{Quotient, quotient};
 use super::result::{Comparison, Verdict};
-use super::rounds::by_rounds;
-use super::words::factor;
 use crate::experiment::{Arm, Budget};
-use crate::stats::{Interval, median_interval};
-use crate::units::{ByteSize, seconds, three_digits};
+use crate::units::{seconds, three_digits};
 
 /// Where a difference of this size would have been called and none was, there is none that matters:
 /// a tenth.
@@ -44,11 +44,15 @@ pub(super) fn start_up(comparison: &Comparison) -> Judgement {
     let of_jobs = if job.is_finite() && jobs.is_finite() {
         format!(
             "; the difference of {} is the time of {} of this guest's jobs",
-            seconds(extra.abs()),
-            match jobs {
-                jobs if jobs < 0.005 => "less than 0.01".to_owned(),
-                jobs => three_digits(jobs),
-            }
+            start.mark("gap", extra.abs(), &seconds(extra.abs())),
+            Source::Finding("start-up").mark(
+                "jobs",
+                jobs,
+                &match jobs {
+                    jobs if jobs < 0.005 => "less than 0.01".to_owned(),
+                    jobs => three_digits(jobs),
+                }
+            )
         )
     } else {
         String::new()
@@ -80,7 +84,7 @@ pub(super) fn latency(comparison: &Comparison) -> Judgement {
         .filter_map(|row| Some((row.number("payload")?, whole(row)?)))
         .collect();
     trips.sort_by_key(|(payload, _)| *payload);
-    let (Some((least, first)), Some((most, last))) = (trips.first(), trips.last()) else {
+    let (Some((_, first)), Some((_, last))) = (trips.first(), trips.last()) else {
         return Judgement::not_measured(why_missing(comparison, "message"));
     };
     let slower = trips
@@ -94,35 +98,38 @@ pub(super) fn latency(comparison: &Comparison) -> Judgement {
         _ => Depends,
     };
     let figures = if trips.len() == 1 {
-        format!("{}: {}", size(*least), first.figures())
+        format!("{}: {}", size(first), first.figures())
     } else {
         format!(
             "{}: {}; {}: {}",
-            size(*least),
+            size(first),
             first.figures(),
-            size(*most),
+            size(last),
             last.figures()
         )
     };
     let others: Vec<String> = trips
         .iter()
         .filter(|(_, trip)| !trip.is_better(Arm::Thread))
-        .map(|(payload, trip)| format!("{} ({})", size(*payload), trip.outcome()))
+        .map(|(_, trip)| format!("{} ({})", size(trip), trip.outcome()))
         .collect();
     let except = if others.is_empty() {
         String::new()
     } else {
         format!("; not at {}", list(&others))
     };
+    let count = |field, count: usize| Source::Finding("latency").count(field, count as u64);
     let evidence = format!(
-        "Threads were seen to be faster at {slower} of {} payloads{except}. {figures}.",
-        trips.len()
+        "Threads were seen to be faster at {} of {} payloads{except}. {figures}.",
+        count("slower", slower),
+        count("payloads", trips.len())
     );
     Judgement::new(verdict, evidence).resting_on(trips.iter().map(|(_, trip)| trip.row.id()))
 }
 
-fn size(bytes: u64) -> String {
-    ByteSize::from_bytes(bytes).to_string()
+/// The payload of a round trip.
+fn size(trip: &Seen<'_>) -> String {
+    payload(trip.row).unwrap_or_default()
 }
 
 /// The time of a job where neither arm carries the checks that make a thread interruptible.
@@ -193,27 +200,13 @@ fn missing_words(comparison: &Comparison, missing: &[&String]) -> Vec<String> {
 /// What the checks cost, where a job takes longer in a thread that has them.
 fn checks_words(comparison: &Comparison) -> Option<String> {
     let job = seen(comparison, "job.p50").filter(|row| row.is_better(Arm::Process))?;
-    let (with, without) = (
-        by_rounds(comparison, job.row, Arm::Thread),
-        by_rounds(comparison, job.row, Arm::Unmetered),
-    );
-    let cost = median_interval(&quotients(&with, &without))?.median - 1.0;
+    let id = job.row.id();
+    let found = quotient(comparison, (&id, Arm::Thread), (&id, Arm::Unmetered))?;
+    let cost = found.ratio.median - 1.0;
     (cost > 0.0).then(|| {
-        format!(
-            "the checks that make a thread interruptible cost {}",
-            percent(cost)
-        )
+        let cost = Source::Quotient(&found.name).mark("excess", cost, &percent(cost));
+        format!("the checks that make a thread interruptible cost {cost}")
     })
-}
-
-/// Above ÷ below of each round that has both.
-fn quotients(above: &[Option<f64>], below: &[Option<f64>]) -> Vec<f64> {
-    above
-        .iter()
-        .zip(below)
-        .filter_map(|(above, below)| Some((*above)? / (*below)?))
-        .filter(|quotient| quotient.is_finite())
-        .collect()
 }
 
 /// The row of so many workers.
@@ -225,15 +218,17 @@ fn throughput(workers: usize) -> String {
 fn way_words(way: Option<(f64, f64)>) -> String {
     match way {
         Some((overhead, share)) if share < SHARE => format!(
-            "the way to a process takes {} longer with 64 B, less than {:.0} % of a job",
-            seconds(overhead),
-            100.0 * SHARE
+            "the way to a process takes {} longer with {}, less than {} of a job",
+            price::way_words(overhead),
+            price::small(),
+            price::limit_words()
         ),
         Some((overhead, share)) => format!(
-            "the way to a process takes {} longer with 64 B, which is {} of a job: such a difference can come \
+            "the way to a process takes {} longer with {}, which is {} of a job: such a difference can come \
              from the way, not the work",
-            seconds(overhead),
-            percent(share)
+            price::way_words(overhead),
+            price::small(),
+            price::way_share(share)
         ),
         None => "what the way to a process costs is not known, so it cannot be told from the work"
             .to_owned(),
@@ -247,7 +242,7 @@ pub(super) fn parallelism(comparison: &Comparison) -> Judgement {
         return Judgement::not_measured("with one CPU there is nothing to run in parallel");
     }
     let ids = [throughput(1), throughput(cpus)];
-    let gains: Vec<(Arm, Interval)> = [Arm::Thread, Arm::Process]
+    let gains: Vec<(Arm, Quotient)> = [Arm::Thread, Arm::Process]
         .into_iter()
         .filter_map(|arm| Some((arm, gain(comparison, &ids, arm)?)))
         .collect();
@@ -258,21 +253,21 @@ pub(super) fn parallelism(comparison: &Comparison) -> Judgement {
     let enough = 1.0 + USEFUL * (cpus - 1) as f64;
     let is_few = gains
         .iter()
-        .any(|(_, gain)| gain.confidence < LEAST_CONFIDENCE);
+        .any(|(_, gain)| gain.ratio.confidence < LEAST_CONFIDENCE);
     let is_short = way(comparison).is_some_and(|(_, share)| share > SHARE);
     let verdict = if is_few {
         Depends
-    } else if gains.iter().any(|(_, gain)| gain.high < enough) {
+    } else if gains.iter().any(|(_, gain)| gain.ratio.high < enough) {
         // Handing out jobs that take less time than their way is work for one CPU, not for all.
         if is_short { Depends } else { Refuted }
-    } else if gains.len() == 2 && gains.iter().all(|(_, gain)| gain.low >= enough) {
+    } else if gains.len() == 2 && gains.iter().all(|(_, gain)| gain.ratio.low >= enough) {
         Confirmed
     } else {
         Depends
     };
     let mut said: Vec<String> = gains
         .iter()
-        .map(|(arm, gain)| format!("{} times in {}", factor(*gain), plural(*arm)))
+        .map(|(arm, gain)| format!("{} times in {}", gain.factor(), plural(*arm)))
         .collect();
     if gains.len() < 2 {
         said.push("nothing is known of the other isolation".to_owned());
@@ -284,9 +279,11 @@ pub(super) fn parallelism(comparison: &Comparison) -> Judgement {
         said.push("jobs as short as this guest's keep the one that hands them out busy".to_owned());
     }
     let evidence = format!(
-        "With {cpus} workers instead of 1, jobs a second were {}; {} times or more are taken for true parallelism.",
+        "With {} workers instead of {}, jobs a second were {}; {} times or more are taken for true parallelism.",
+        Source::Result.count("settings.cpus", cpus as u64),
+        Source::Row(&ids[0]).count("params.workers", 1),
         said.join(", "),
-        three_digits(enough)
+        Source::Finding("parallelism").mark("enough", enough, &three_digits(enough))
     );
     Judgement::new(verdict, evidence).resting_on(ids)
 }
@@ -300,13 +297,8 @@ fn plural(arm: Arm) -> &'static str {
 }
 
 /// By what factor the second row of an arm exceeds the first, round by round.
-fn gain(comparison: &Comparison, ids: &[String; 2], arm: Arm) -> Option<Interval> {
-    let of = |id: &String| {
-        let row = comparison.rows.iter().find(|row| row.id() == *id)?;
-        Some(by_rounds(comparison, row, arm))
-    };
-    let (one, all) = (of(&ids[0])?, of(&ids[1])?);
-    median_interval(&quotients(&all, &one))
+fn gain(comparison: &Comparison, ids: &[String; 2], arm: Arm) -> Option<Quotient> {
+    quotient(comparison, (&ids[1], arm), (&ids[0], arm))
 }
 
 #[cfg(test)]
@@ -315,6 +307,7 @@ mod tests {
     use super::super::result::Row;
     use super::super::sample::sample;
     use super::*;
+    use crate::stats::Interval;
 
     fn row<'c>(comparison: &'c mut Comparison, id: &str) -> &'c mut Row {
         comparison

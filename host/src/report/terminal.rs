@@ -5,6 +5,7 @@ mod findings;
 mod header;
 mod ladder;
 mod page;
+mod reach;
 mod rows;
 
 use super::result::Comparison;
@@ -24,7 +25,9 @@ pub fn render(comparison: &Comparison, width: u16, colour: Colour) -> String {
     header::header(&mut page, comparison);
     rows::rows(&mut page, comparison);
     faults::faults(&mut page, comparison);
+    reach::reach(&mut page, comparison);
     findings::crossover(&mut page, comparison);
+    findings::knees(&mut page, comparison);
     findings::claims(&mut page, comparison);
     findings::warnings(&mut page, comparison);
     findings::failures(&mut page, comparison);

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::result::{Comparison, Row, Verdict};
 use super::rounds::values;
-use crate::experiment::Arm;
+use super::terminal::show;
+use crate::experiment::{Arm, Collected, Plan, Reason, Unit};
 use crate::stats::{drift, outliers, quantile};
 use crate::units::three_digits;
 
@@ -66,6 +67,19 @@ pub enum Warning {
         /// How many rows.
         rows: usize,
     },
+    /// What was planned for such a comparison was not measured, for want of time or memory.
+    LeftOut {
+        /// What, and why, in words.
+        what: Vec<String>,
+    },
+    /// The rounds without which there is no result did not look as if they would fit into the time that
+    /// was given, when the first jobs had been timed.
+    ShortTime {
+        /// Seconds that they take, roughly.
+        needs_s: f64,
+        /// Seconds that were given.
+        given_s: f64,
+    },
 }
 
 impl fmt::Display for Warning {
@@ -121,6 +135,16 @@ impl fmt::Display for Warning {
             ),
             Self::FewRounds { rows: 1 } => f.write_str("1 row has too few rounds for a verdict"),
             Self::FewRounds { rows } => write!(f, "{rows} rows have too few rounds for a verdict"),
+            Self::LeftOut { what } => write!(f, "not measured: {}", what.join("; ")),
+            Self::ShortTime { needs_s, given_s } => {
+                let seconds = |seconds: f64| show(seconds, Unit::Seconds);
+                write!(
+                    f,
+                    "the rounds that a verdict needs take about {} here, and {} were given: many rows will have too few",
+                    seconds(*needs_s),
+                    seconds(*given_s)
+                )
+            }
         }
     }
 }
@@ -154,7 +178,12 @@ impl Warning {
             Self::NotReproducible { .. } => {
                 "if its instances are reused, that is what a kept state does; else look for what it keeps outside"
             }
-            Self::FewRounds { .. } => "give more time with --time-budget or --rigorous",
+            Self::FewRounds { .. } | Self::LeftOut { .. } => {
+                "give more time with --time-budget or --rigorous"
+            }
+            Self::ShortTime { .. } => {
+                "give more time with --time-budget, or choose fewer with --experiments"
+            }
         }
     }
 }
@@ -173,6 +202,20 @@ const NOISY: f64 = 1.25;
 /// Per cent of the time in which somebody waited for a CPU: more is not an idle machine.
 const PRESSURE: f64 = 5.0;
 
+/// By how much the core rounds must exceed the time before that is told: what they take is guessed from
+/// a few jobs, and a guess that is off by half is a good one.
+const EXCESS: f64 = 1.5;
+
+/// The warning that the time will not do, as soon as the first jobs were timed.
+#[must_use]
+pub fn short_time(plan: &Plan, collected: &Collected) -> Option<Warning> {
+    time_warning(collected.core_s, plan.time.as_secs_f64())
+}
+
+fn time_warning(needs_s: f64, given_s: f64) -> Option<Warning> {
+    (needs_s > EXCESS * given_s).then_some(Warning::ShortTime { needs_s, given_s })
+}
+
 /// What makes the numbers of a comparison less sure than they look. Of the rows that are noisy, of those
 /// with outliers and of those that drifted only the worst is named.
 pub(super) fn warnings(comparison: &Comparison) -> Vec<Warning> {
@@ -185,6 +228,7 @@ pub(super) fn warnings(comparison: &Comparison) -> Vec<Warning> {
         pressure(comparison),
         not_reproducible(comparison),
         few_rounds(comparison),
+        left_out(comparison),
     ]
     .into_iter()
     .flatten()
@@ -299,11 +343,26 @@ fn few_rounds(comparison: &Comparison) -> Option<Warning> {
     (rows > 0).then_some(Warning::FewRounds { rows })
 }
 
+/// What more time or a larger machine would have shown. What only another budget has is no warning: it
+/// stands in the result.
+fn left_out(comparison: &Comparison) -> Option<Warning> {
+    let left_out = comparison.left_out.iter();
+    let what: Vec<String> = left_out
+        .filter(|one| match one.why {
+            Reason::Budget { .. } => false,
+            Reason::Time { .. } | Reason::Memory { .. } => true,
+        })
+        .map(ToString::to_string)
+        .collect();
+    (!what.is_empty()).then_some(Warning::LeftOut { what })
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::result::Control;
     use super::super::sample::sample;
     use super::*;
+    use crate::experiment::{Budget, LeftOut};
     use crate::stats::{Interval, Margin};
 
     /// The sample without what could be warned of: a quiet machine.
@@ -322,6 +381,32 @@ mod tests {
         let rounds = values.iter().map(|&value| vec![value]).collect();
         let arms = comparison.series.get_mut("start.first_echo").unwrap();
         arms.insert(Arm::Thread, rounds);
+    }
+
+    #[test]
+    fn what_was_left_out_for_want_of_time_is_told_and_what_the_budget_never_has_is_not() {
+        let of = |why| LeftOut {
+            experiment: "memory".to_owned(),
+            part: "idle".to_owned(),
+            what: "32 idle workers".to_owned(),
+            why,
+        };
+        let mut comparison = quiet();
+        comparison.left_out = vec![of(Reason::Budget {
+            from: Budget::Rigorous,
+        })];
+        assert_eq!(warnings(&comparison), []);
+        comparison.left_out.push(of(Reason::Time {
+            needs_s: 10.0,
+            has_s: 5.4,
+        }));
+        let [warning] = &warnings(&comparison)[..] else {
+            panic!("{:?}", warnings(&comparison))
+        };
+        assert_eq!(
+            warning.to_string(),
+            "not measured: memory: 32 idle workers (would take 10.0 s of the 5.40 s that it may have)"
+        );
     }
 
     #[test]
@@ -544,6 +629,18 @@ mod tests {
             found[1].to_string(),
             "1 row has too few rounds for a verdict"
         );
+    }
+
+    #[test]
+    fn time_that_will_not_do_is_told_with_both_figures() {
+        assert_eq!(time_warning(7.5, 5.0), None);
+        assert_eq!(time_warning(0.0, 5.0), None);
+        let found = time_warning(41.2, 5.0).unwrap();
+        assert_eq!(
+            found.to_string(),
+            "the rounds that a verdict needs take about 41.2 s here, and 5.00 s were given: many rows will have too few"
+        );
+        assert!(found.remedy().contains("--experiments"));
     }
 
     #[test]

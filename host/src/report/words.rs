@@ -4,6 +4,7 @@ use crate::experiment::{Arm, Ended, Fate, Unit};
 use crate::options::Isolation;
 use crate::report::claims::ClaimVerdict;
 use crate::report::deploy::{Deployment, Trust};
+use crate::report::prose::{Prose, Source};
 use crate::report::result::{Comparison, ContainmentRow, Row, Verdict};
 use crate::runtime::{InstancePolicy, Metering};
 use crate::stats::Interval;
@@ -295,16 +296,33 @@ pub(in crate::report) fn others_lost(
 
 /// How often the faults were injected, and what a row says then.
 pub(in crate::report) fn injected(rows: &[ContainmentRow]) -> String {
+    Prose::read(&injections(rows)).text
+}
+
+/// The same, with its numbers marked.
+pub(in crate::report) fn injections(rows: &[ContainmentRow]) -> String {
     let injections = rows.iter().map(|row| row.injections);
+    let count = |field, count: usize| Source::Finding("faults").count(field, count as u64);
     let times = match (injections.clone().min(), injections.max()) {
         (Some(1), Some(1)) => return "Each was injected once.".to_owned(),
-        (Some(least), Some(most)) if least == most => format!("{least} times"),
-        (Some(least), Some(most)) => format!("{least} to {most} times"),
+        (Some(least), Some(most)) if least == most => format!("{} times", count("most", most)),
+        (Some(least), Some(most)) => {
+            format!("{} to {} times", count("least", least), count("most", most))
+        }
         _ => return String::new(),
     };
     format!(
         "Each was injected {times}; of several injections the worst fate counts; times are medians."
     )
+}
+
+/// What the rise of others' latency lacks, where too few injections give it no interval.
+pub(in crate::report) fn one_look(rows: &[ContainmentRow]) -> &'static str {
+    if rows.iter().any(|row| row.p99_rise.is_some()) {
+        ""
+    } else {
+        ", and one look without an interval"
+    }
 }
 
 /// Seconds since 1970 as a day and a time, without a library: the algorithm `civil_from_days` of

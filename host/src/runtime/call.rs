@@ -12,7 +12,7 @@ use wasmtime::{Engine, PoolConcurrencyLimitError, Store, Trap, TypedFunc, Update
 use super::allocation::Moment;
 use super::limiter::Limiter;
 use super::state::{JobState, StoreState};
-use super::{Interrupt, Metering, Program, chain, traps};
+use super::{Interrupt, Metering, Program, Weight, chain, traps};
 use crate::job::{Job, Outcome, Phases, Reply};
 use crate::payload::Output;
 use crate::sys::clock;
@@ -26,6 +26,11 @@ pub enum InstancePolicy {
     Fresh,
     /// One instance for many jobs, until one of them ends badly.
     Reused,
+}
+
+impl InstancePolicy {
+    /// Everything that there is, in the order in which it is told of.
+    pub const ALL: [Self; 2] = [Self::Fresh, Self::Reused];
 }
 
 /// A worker's own way to a [`Program`].
@@ -135,6 +140,7 @@ impl Session {
             Err(Unmade::Ended(ended)) => return Ok(*ended),
             Err(Unmade::NoRoom(error)) => return Err(error),
         };
+        let before = live.store.data().limiter.memories();
         let ready = clock::monotonic();
         let result = if self.interrupt.is_raised() {
             // Raised before the epoch was looked at: the guest would never notice.
@@ -155,6 +161,11 @@ impl Session {
             release: Duration::ZERO,
             received,
         };
+        if let Some(drill) = self.program.drill {
+            let state = live.store.data();
+            let (before, after) = (before as u64, state.limiter.memories() as u64);
+            drill.at_the_end(Weight { before, after }, state.job.job.mail());
+        }
         // Without its job: whoever posts to that has to hear that it ended.
         live.store.data_mut().job = JobState::new(&self.idle, 0);
         let may_go_on = matches!(reply.outcome, Outcome::Output | Outcome::Refused { .. });
@@ -282,7 +293,7 @@ mod tests {
     use crate::guest::Guest;
     use crate::job::{Limits, TrapKind};
     use crate::options::Isolation;
-    use crate::runtime::{Artifact, Cache, Demand, Settings};
+    use crate::runtime::{Artifact, Cache, Demand, Drill, Settings};
     use crate::units::ByteSize;
 
     const METERINGS: [Metering; 2] = [Metering::Interruptible, Metering::Unmetered];
@@ -314,7 +325,8 @@ mod tests {
         demand: Demand,
     ) -> Arc<Program> {
         let settings = Settings::new(&limits, metering, demand);
-        let artifact = Artifact::prepare(guest, settings, &Cache::off(), Origin::Own).unwrap();
+        let artifact =
+            Artifact::prepare(guest, settings, &Cache::off(), crate::runtime::Origin::Own).unwrap();
         Arc::new(Program::load(&artifact, limits).unwrap())
     }
 
@@ -620,6 +632,43 @@ mod tests {
         // The place is free again when its holder has gone.
         drop(first);
         assert_eq!(second.run(&Job::new("in")).unwrap().output, b"in");
+    }
+
+    #[test]
+    fn a_worker_that_weighs_tells_the_linear_memory_of_its_instance_and_works_as_ever() {
+        // The guest logs as well: the drill leaves that alone.
+        let text = r#"(module
+            (import "cofferdam" "log" (func $log (param i32 i32 i32)))
+            (func (export "cofferdam_abi_1"))
+            (memory (export "memory") 2) (table 5 funcref)
+            (func (export "handle") (result i32)
+                (drop (memory.grow (i32.const 3)))
+                (call $log (i32.const 0) (i32.const 0) (i32.const 1))
+                (i32.const 0)))"#;
+        let guest = Guest::from_bytes("a guest that grows", text.as_bytes()).unwrap();
+        let limits = Limits::default();
+        let demand = Demand::of(&guest, Isolation::Process, 1);
+        let settings = Settings::new(&limits, Metering::Interruptible, demand);
+        let artifact =
+            Artifact::prepare(&guest, settings, &Cache::off(), crate::runtime::Origin::Own)
+                .unwrap();
+        let program = Program::load(&artifact, limits).unwrap();
+        let program = Arc::new(program.with_drill(Some(Drill::Weigh)));
+        let mut session = Session::new(program, InstancePolicy::Reused);
+        let (sender, posted) = crossbeam_channel::unbounded();
+        let (logger, logged) = crossbeam_channel::unbounded();
+        let job = Job::new("")
+            .on_post(move |_, message| sender.send(Weight::from_bytes(message)).unwrap())
+            .on_log(move |_, _, line| logger.send(line.len()).unwrap());
+        session.run(&job).unwrap();
+        session.run(&job).unwrap();
+        let weight = |before: u64, after: u64| {
+            let (before, after) = (before << 16, after << 16);
+            Some(Weight { before, after })
+        };
+        let posted: Vec<_> = posted.try_iter().collect();
+        assert_eq!(posted, [weight(2, 5), weight(5, 8)]);
+        assert_eq!(logged.try_iter().count(), 2);
     }
 
     #[test]

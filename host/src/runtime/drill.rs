@@ -1,10 +1,11 @@
-//! What host code in a worker is told to do wrong, to see who notices.
+//! What host code in a worker is told to do wrong, to see who notices; and to tell what only it sees.
 //!
 //! A bug in a host function is the fault that the wasm sandbox does not stop. The experiments need it
 //! on demand, in both isolations: a drill is acted out by the host function `log`, in a worker that was
-//! made for it. A program that embeds this crate reaches them by [`Injector`](crate::experiment::Injector) alone,
-//! which makes pools of its own for them; no guest can begin one, and a worker that was made without has no
-//! way to.
+//! made for it. What an instance has of linear memory nobody sees from outside, and no reply says it: one
+//! drill has it posted at the end of each job. A program that embeds this crate reaches drills by
+//! [`Injector`](crate::experiment::Injector) alone, which makes pools of its own for them; no guest can begin one,
+//! and a worker that was made without has no way to.
 
 use std::process;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -16,7 +17,7 @@ use crate::mail::Mail;
 use crate::sys::escape::{self, Act};
 use crate::sys::fault;
 
-/// What the host function `log` does in place of its work.
+/// What host code does beside or in place of its work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Drill {
     /// Leaves a mark in a global variable, and posts who it is: process id and thread id, little endian.
@@ -46,6 +47,36 @@ pub(crate) enum Drill {
     Escape(Act, u32),
     /// Posts so many bytes from an address of this process.
     Peek(u64, u32),
+    /// Posts the [`Weight`] of the instance at the end of each job, after all that the guest posted; `log`
+    /// works as ever.
+    Weigh,
+}
+
+/// Bytes of all linear memories of an instance, as it has them: what `memory.size` says, touched or not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Weight {
+    /// When its job begins; of a new instance, what its module asks for.
+    pub(crate) before: u64,
+    /// When its job has ended.
+    pub(crate) after: u64,
+}
+
+impl Weight {
+    fn to_bytes(self) -> [u8; 16] {
+        let mut bytes = [0; 16];
+        bytes[..8].copy_from_slice(&self.before.to_le_bytes());
+        bytes[8..].copy_from_slice(&self.after.to_le_bytes());
+        bytes
+    }
+
+    /// What was posted; `None` if that is no weight.
+    pub(crate) fn from_bytes(message: &[u8]) -> Option<Self> {
+        let (before, after) = message.split_first_chunk()?;
+        Some(Self {
+            before: u64::from_le_bytes(*before),
+            after: u64::from_le_bytes(after.try_into().ok()?),
+        })
+    }
 }
 
 /// A global variable of the program, which threads share and processes do not.
@@ -57,9 +88,37 @@ impl Drill {
         MARK.load(Ordering::SeqCst) != 0
     }
 
-    /// Acts it out; `line` is what the guest wanted logged.
+    /// Whether it takes the place of a line in the log.
+    pub(super) fn is_in_log(self) -> bool {
+        match self {
+            Self::Weigh => false,
+            Self::Identify
+            | Self::Panic
+            | Self::Abort
+            | Self::Segfault
+            | Self::Overflow
+            | Self::Exit(_)
+            | Self::DoublePanic
+            | Self::Allocate
+            | Self::Sleep(_)
+            | Self::Spin(_)
+            | Self::Show
+            | Self::Escape(..)
+            | Self::Peek(..) => true,
+        }
+    }
+
+    /// Does what is to be done at the end of a job.
+    pub(super) fn at_the_end(self, weight: Weight, mail: &dyn Mail) {
+        if self == Self::Weigh {
+            mail.post(&weight.to_bytes());
+        }
+    }
+
+    /// Does what is to be done in place of a line in the log; `line` is what the guest wanted logged.
     pub(super) fn act(self, mail: &dyn Mail, line: &[u8]) {
         match self {
+            Self::Weigh => {}
             Self::Identify => {
                 let pid = process::id();
                 MARK.store(pid, Ordering::SeqCst);

@@ -111,7 +111,7 @@ fn recv(mut guest: Guest<'_>, dst: u32, cap: u32, timeout_ms: i32) -> Result<i32
 fn log(mut guest: Guest<'_>, level: i32, src: u32, len: u32) -> Result<()> {
     let (memory, state) = open(&mut guest)?;
     let range = check(memory, state, "log", src, len)?;
-    if let Some(drill) = state.drill {
+    if let Some(drill) = state.drill.filter(|drill| drill.is_in_log()) {
         drill.act(state.job.job.mail(), &memory[range]);
         return Ok(());
     }

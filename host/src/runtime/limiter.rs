@@ -11,6 +11,8 @@ const TABLE_ELEMENT: usize = 8;
 pub(super) struct Limiter {
     limit: usize,
     used: usize,
+    /// Of these, what linear memories took.
+    memories: usize,
     denied: bool,
 }
 
@@ -19,6 +21,7 @@ impl Limiter {
         Self {
             limit,
             used: 0,
+            memories: 0,
             denied: false,
         }
     }
@@ -26,6 +29,11 @@ impl Limiter {
     /// Whether any growth was denied since [`Limiter::forget_denials`].
     pub(super) fn denied(&self) -> bool {
         self.denied
+    }
+
+    /// Bytes of all linear memories together.
+    pub(super) fn memories(&self) -> usize {
+        self.memories
     }
 
     pub(super) fn forget_denials(&mut self) {
@@ -54,7 +62,11 @@ impl Limiter {
 
 impl ResourceLimiter for Limiter {
     fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> Result<bool> {
-        Ok(self.grow(current, desired, 1))
+        let granted = self.grow(current, desired, 1);
+        if granted {
+            self.memories += desired.saturating_sub(current);
+        }
+        Ok(granted)
     }
 
     fn table_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> Result<bool> {
@@ -72,8 +84,10 @@ mod tests {
         assert!(limiter.memory_growing(0, 600, None).unwrap());
         assert!(limiter.table_growing(0, 50, None).unwrap());
         assert!(!limiter.denied());
+        assert_eq!(limiter.memories(), 600, "a table is no linear memory");
         assert!(!limiter.memory_growing(0, 1, None).unwrap());
         assert!(limiter.denied());
+        assert_eq!(limiter.memories(), 600, "what was denied is not there");
     }
 
     #[test]

@@ -26,7 +26,7 @@ pub use call::InstancePolicy;
 pub(crate) use call::{NoRoom, Session};
 pub use config::Metering;
 pub(crate) use config::{Settings, fingerprint_of};
-pub(crate) use drill::Drill;
+pub(crate) use drill::{Drill, Weight};
 pub(crate) use interrupt::Interrupt;
 pub(crate) use program::Program;
 pub(crate) use state::mix;

@@ -271,7 +271,7 @@ impl Act {
                 call(libc::SYS_prlimit64, [host, resource, there, 0, 0, 0])
             }
             Self::RaiseLimits => {
-                let mut limit = [1 << 16, 1 << 16_u64];
+                let mut limit = [1_u64 << 16; 2];
                 let resource = usize::try_from(libc::RLIMIT_NOFILE).unwrap_or_default();
                 let there = address_of(&mut limit);
                 call(libc::SYS_prlimit64, [0, resource, there, 0, 0, 0])

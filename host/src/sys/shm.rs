@@ -14,7 +14,8 @@ use std::sync::atomic::{AtomicU32, Ordering, fence};
 use std::time::Duration;
 
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fstat, ftruncate, memfd_create};
-use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
+use rustix::io::Errno;
+use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap, munmap};
 
 use super::futex::{self, Life, Woken};
 
@@ -43,6 +44,9 @@ fn create(length: usize) -> io::Result<OwnedFd> {
     ftruncate(&memory, length as u64)?;
     Ok(memory)
 }
+
+/// The least that the system backs at a time, on the machines that this runs on; on others it is given more.
+const PAGE: usize = 4 << 10;
 
 /// Memory that this process may read.
 #[derive(Debug)]
@@ -164,6 +168,31 @@ impl OwnMapping {
     /// `InvalidData` if it has fewer; `PermissionDenied` if it is not ours to write.
     pub(crate) fn of(memory: impl AsFd, length: usize) -> io::Result<Self> {
         Mapping::map(memory, length, ProtFlags::READ | ProtFlags::WRITE).map(Self)
+    }
+
+    /// Has the system back these bytes with pages, so that writing them cannot fail any more.
+    ///
+    /// The memory is sparse. Where the system has no page left to give (it promises no more than it has with
+    /// `vm.overcommit_memory=2`), whoever wrote to one that is not there yet would get a SIGBUS instead of an
+    /// error.
+    ///
+    /// # Errors
+    /// What the system says. One that does not know the question (before Linux 5.14) answers nothing, and
+    /// nothing is promised then.
+    ///
+    /// # Panics
+    /// If they are not all in the mapping.
+    #[expect(unsafe_code, reason = "advice is given on a raw pointer")]
+    pub(crate) fn back(&self, offset: usize, length: usize) -> io::Result<()> {
+        let first = offset - offset % PAGE;
+        let length = (offset + length).next_multiple_of(PAGE) - first;
+        let place = self.0.at(first, length.min(self.0.length - first));
+        // SAFETY: the whole range is part of this mapping, whose last page is all its own; populating changes
+        // no byte of it.
+        match unsafe { madvise(place.cast(), length, Advice::LinuxPopulateWrite) } {
+            Ok(()) | Err(Errno::INVAL) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// A word that this side writes.
@@ -355,6 +384,30 @@ mod tests {
         let refused = OwnMapping::of(&memory, PAGES).unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::PermissionDenied);
         assert_eq!(rustix::io::write(&memory, b"x"), Err(Errno::PERM));
+    }
+
+    #[test]
+    fn what_is_backed_is_there_and_as_it_was() {
+        let (ours, memory) = outgoing(PAGES).unwrap();
+        let blocks = || fstat(&memory).unwrap().st_blocks;
+        assert_eq!(blocks(), 0);
+        ours.back(5000, 1).unwrap();
+        assert_eq!(blocks(), 8, "one page");
+        ours.copy_in(5000, b"x");
+        ours.back(0, PAGES).unwrap();
+        assert_eq!(usize::try_from(blocks()).unwrap(), PAGES / 512);
+        assert_eq!(ours.to_vec(4999, 3), b"\0x\0");
+    }
+
+    #[test]
+    fn what_cannot_be_backed_is_an_error_where_a_write_would_be_a_signal() {
+        let memory = create(PAGES).unwrap();
+        let ours = OwnMapping::of(&memory, PAGES).unwrap();
+        // No seal forbids it here. There is no page behind the end of a file, as there is none where the
+        // system has none to give.
+        ftruncate(&memory, 4096).unwrap();
+        ours.back(0, 4096).unwrap();
+        assert!(ours.back(4096, 1).is_err());
     }
 
     #[test]

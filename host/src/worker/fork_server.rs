@@ -38,17 +38,19 @@ pub(super) struct ForkServer {
 pub(super) enum ForkFailed {
     /// The server is gone, or does not do what it is there for. Another one may do better.
     Server(Death),
-    /// Another server would fail alike.
+    /// Another server would fail alike: this program, or this system, is none that forks workers.
+    Never(Death),
+    /// Another server would fail alike for now: the system has no more to give.
     Worker(Death),
 }
 
-impl From<Death> for ForkFailed {
-    fn from(death: Death) -> Self {
-        Self::Worker(death)
-    }
-}
-
 impl ForkFailed {
+    /// Why the worker did not start.
+    pub(super) fn death(self) -> Death {
+        let (Self::Server(death) | Self::Never(death) | Self::Worker(death)) = self;
+        death
+    }
+
     /// The host's own system refused something.
     pub(super) fn here(error: &io::Error) -> Self {
         Self::Worker(Death::SpawnFailed(error.to_string()))
@@ -99,7 +101,13 @@ impl ForkServer {
             0 => {
                 let error = io::Error::from_raw_os_error(i32::from_le_bytes([e0, e1, e2, e3]));
                 let why = format!("the fork server could not fork: {error}");
-                Err(ForkFailed::Worker(Death::SpawnFailed(why)))
+                let death = Death::SpawnFailed(why);
+                Err(match error.kind() {
+                    io::ErrorKind::WouldBlock | io::ErrorKind::OutOfMemory => {
+                        ForkFailed::Worker(death)
+                    }
+                    _ => ForkFailed::Never(death),
+                })
             }
             pid => Ok(pid),
         }
@@ -131,20 +139,20 @@ impl Nest {
         &self,
         recipe: &Recipe,
         fork: impl Fn(&ForkServer) -> Result<T, ForkFailed>,
-    ) -> Result<T, Death> {
+    ) -> Result<T, ForkFailed> {
         let mut last = None;
         for _ in 0..SERVERS_PER_START {
-            let server = self.server(recipe)?;
+            let server = self.server(recipe).map_err(ForkFailed::Never)?;
             match fork(&server) {
-                Ok(worker) => return Ok(worker),
-                Err(ForkFailed::Worker(death)) => return Err(death),
                 Err(ForkFailed::Server(death)) => {
                     last = Some(death);
                     self.leave(&server);
                 }
+                hatched => return hatched,
             }
         }
-        Err(last.unwrap_or_else(|| Death::SpawnFailed("no fork server".to_owned())))
+        let none = || Death::SpawnFailed("no fork server".to_owned());
+        Err(ForkFailed::Server(last.unwrap_or_else(none)))
     }
 
     /// The process id of the server, if there is one.

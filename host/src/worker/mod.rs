@@ -20,7 +20,9 @@ mod thread;
 
 use std::any::Any;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::time::Instant;
 
 use crossbeam_channel::Receiver;
 
@@ -32,7 +34,7 @@ use crate::region::Region;
 use crate::runtime::{Artifact, Drill, InstancePolicy, Program, RuntimeError};
 
 pub(crate) use compiler::Compiler;
-use fork_server::Nest;
+use fork_server::{ForkFailed, Nest};
 use process::ProcessWorker;
 pub(crate) use serve::astray;
 pub use serve::serve_if_worker;
@@ -90,6 +92,11 @@ pub(crate) trait Kill: Send + Sync {
     fn rearm(&self);
     /// Ends the job that runs now, as far as the isolation can.
     fn throw(&self) -> Thrown;
+    /// Since when the worker has had a job that was handed to it then; `None` if it is still on its way
+    /// into the world. Its start is not the job's time.
+    fn had_since(&self, handed: Instant) -> Option<Instant> {
+        Some(handed)
+    }
 }
 
 /// What throwing a kill switch did.
@@ -116,6 +123,10 @@ impl KillSwitch {
     pub(crate) fn throw(&self) -> Thrown {
         self.0.throw()
     }
+
+    pub(crate) fn had_since(&self, handed: Instant) -> Option<Instant> {
+        self.0.had_since(handed)
+    }
 }
 
 /// Makes workers, all alike.
@@ -127,12 +138,41 @@ pub(crate) trait Maker: Send + Sync {
     fn lends(&self) -> bool {
         false
     }
+    /// How its workers come to be, as far as is known by now; `None` where they have no processes.
+    fn start_method(&self) -> Option<StartMethod> {
+        None
+    }
+    /// Why that is not the usual way. Said once, to whoever asks first.
+    fn detour(&self) -> Option<Death> {
+        None
+    }
+}
+
+/// How the worker processes of a pool are to come to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Start {
+    /// As [`StartMethod::default`] says, or by [`StartMethod::Exec`] where that cannot be.
+    Usual,
+    /// So, and in no other way.
+    Only(StartMethod),
+}
+
+impl Start {
+    /// What is tried first.
+    pub(crate) fn method(self) -> StartMethod {
+        match self {
+            Self::Usual => StartMethod::default(),
+            Self::Only(start) => start,
+        }
+    }
 }
 
 /// Everything that the workers of a pool have in common.
 pub(crate) struct Recipe {
     isolation: Isolation,
-    start: StartMethod,
+    start: Start,
+    /// Why workers cannot come to be in the usual way, once that is known.
+    detour: OnceLock<Death>,
     link: LinkKind,
     wait: WaitPolicy,
     /// Threads that want a CPU at once when all workers are busy.
@@ -158,7 +198,7 @@ pub(crate) struct Recipe {
 #[derive(Clone, Debug)]
 pub(crate) struct Wishes {
     pub(crate) isolation: Isolation,
-    pub(crate) start: StartMethod,
+    pub(crate) start: Start,
     pub(crate) link: LinkKind,
     /// Workers that wait ready, with [`StartMethod::Spare`].
     pub(crate) spares: usize,
@@ -201,6 +241,7 @@ impl Recipe {
         let recipe = Arc::new_cyclic(|this| Self {
             isolation,
             start,
+            detour: OnceLock::new(),
             link,
             wait,
             // One that works, and one that waits for it, at each.
@@ -245,6 +286,8 @@ impl Recipe {
 pub(crate) struct Staff {
     recipe: Arc<Recipe>,
     program: Option<Arc<Program>>,
+    /// Whether somebody was told of the recipe's detour.
+    told: AtomicBool,
 }
 
 impl Staff {
@@ -257,6 +300,7 @@ impl Staff {
         Ok(Self {
             recipe: Arc::clone(recipe),
             program,
+            told: AtomicBool::new(false),
         })
     }
 }
@@ -271,6 +315,19 @@ impl Maker for Staff {
 
     fn make(&self, slot: usize) -> Result<Box<dyn Worker>, Death> {
         self.recipe.make_with(self.program.as_ref(), slot)
+    }
+
+    fn start_method(&self) -> Option<StartMethod> {
+        match self.recipe.isolation {
+            Isolation::Thread => None,
+            Isolation::Process => Some(self.recipe.start_method()),
+        }
+    }
+
+    fn detour(&self) -> Option<Death> {
+        let why = self.recipe.detour.get()?;
+        let was_told = self.told.swap(true, Ordering::Relaxed);
+        (!was_told).then(|| why.clone())
     }
 }
 
@@ -297,9 +354,9 @@ impl Recipe {
                 Ok(Box::new(worker.prepared()?))
             }
             (Isolation::Thread, None) => unreachable!("Recipe::new loads the program for threads"),
-            (Isolation::Process, _) => match self.start {
+            (Isolation::Process, _) => match self.start_method() {
                 StartMethod::Exec => Ok(Box::new(ProcessWorker::exec(&name, self)?)),
-                StartMethod::Fork => Ok(Box::new(self.forked(&name)?)),
+                StartMethod::Fork => Ok(Box::new(self.forked_if_possible(&name)?)),
                 StartMethod::Spare => match self.stock.take(&self.this) {
                     Some(spare) => Ok(Box::new(spare.named(&name))),
                     None => Ok(Box::new(self.forked(&name)?)),
@@ -310,7 +367,7 @@ impl Recipe {
 
     /// Waits until there is nothing more to be made ahead, but not for ever.
     pub(crate) fn settle(&self) {
-        match self.start {
+        match self.start_method() {
             StartMethod::Exec => {}
             // One that cannot be started is told of when it is needed.
             StartMethod::Fork => drop(self.nest.server(self)),
@@ -326,9 +383,43 @@ impl Recipe {
         self.nest.pid()
     }
 
+    /// How worker processes come to be, as far as is known by now.
+    fn start_method(&self) -> StartMethod {
+        match self.detour.get() {
+            Some(_) => StartMethod::Exec,
+            None => self.start.method(),
+        }
+    }
+
     fn forked(&self, name: &str) -> Result<ProcessWorker, Death> {
+        self.hatch(name).map_err(ForkFailed::death)
+    }
+
+    fn hatch(&self, name: &str) -> Result<ProcessWorker, ForkFailed> {
         self.nest
             .hatch(self, |server| ProcessWorker::fork(name, self, server))
+    }
+
+    /// Forks a worker. Where that turns out to be impossible, and nobody insisted on it, this worker and
+    /// all that follow are spawned.
+    fn forked_if_possible(&self, name: &str) -> Result<ProcessWorker, Death> {
+        let failed = match self.hatch(name) {
+            Ok(worker) => return Ok(worker),
+            Err(failed) => failed,
+        };
+        match (self.start, failed) {
+            (Start::Only(_), failed) | (Start::Usual, failed @ ForkFailed::Worker(_)) => {
+                Err(failed.death())
+            }
+            (Start::Usual, ForkFailed::Server(why) | ForkFailed::Never(why)) => {
+                // A program that cannot be spawned either says nothing against forking it.
+                let Ok(worker) = ProcessWorker::exec(name, self) else {
+                    return Err(why);
+                };
+                self.detour.get_or_init(|| why);
+                Ok(worker)
+            }
+        }
     }
 }
 

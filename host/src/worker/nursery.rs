@@ -59,7 +59,7 @@ impl Child {
     }
 
     pub(super) fn is_stopped(&self) -> bool {
-        child::is_stopped(self.pid)
+        child::stands_still(&self.pidfd)
     }
 
     /// Waits until the process has ended and was reaped.

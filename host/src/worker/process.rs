@@ -7,8 +7,8 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver;
 
@@ -79,6 +79,10 @@ pub(crate) struct ProcessWorker {
     birth: Option<Birth>,
     /// What of the hardening holds in it; `None` until that is known.
     enforcement: Option<Enforcement>,
+    /// When that was heard.
+    ready: Arc<OnceLock<Instant>>,
+    /// Why it was ended, if it never said so.
+    stillborn: Option<Death>,
 }
 
 impl ProcessWorker {
@@ -118,26 +122,38 @@ impl ProcessWorker {
             missed_job: false,
             birth: None,
             enforcement,
+            ready: Arc::default(),
+            stillborn: None,
         }
     }
 
     /// Waits until the worker has said that it is ready, and how it is hardened, if that is up to it.
     pub(super) fn settled(mut self, hardening: Option<Hardening>) -> Result<Self, Death> {
-        match self.settle(hardening) {
+        let patient = self.link.set_patience(Some(START_PATIENCE));
+        match patient.and_then(|()| self.hear_ready(hardening)) {
             Ok(()) => Ok(self),
             Err(error) => Err(spawn::stillborn(&self.child, &error)),
         }
     }
 
-    fn settle(&mut self, hardening: Option<Hardening>) -> Result<(), LinkError> {
-        self.link.set_patience(Some(START_PATIENCE))?;
+    /// Hears that the worker is ready, and how it is hardened, if that is up to it. From then on the link
+    /// waits as long as it takes.
+    fn hear_ready(&mut self, hardening: Option<Hardening>) -> Result<(), LinkError> {
         let (birth, said) = spawn::ready(&mut *self.link)?;
         self.link.set_patience(None)?;
         if let Some(policy) = hardening {
             self.enforcement = Some(spawn::acceptable(policy, said)?);
         }
         self.birth = Some(birth);
+        self.ready.get_or_init(Instant::now);
         Ok(())
+    }
+
+    /// Hands the first job to a worker that has not said yet that it is ready, and waits until it has.
+    fn begin(&mut self, job: &Job) -> Result<(), LinkError> {
+        self.link.set_limit(Some(START_PATIENCE))?;
+        protocol::send_job(&mut *self.link, job)?;
+        self.hear_ready(None)
     }
 
     /// The same worker under another name.
@@ -148,18 +164,23 @@ impl ProcessWorker {
 
     /// Serves the guest's messages until the reply is there.
     fn converse(&mut self, job: &Job) -> Result<Reply, Death> {
-        if let Err(error) = protocol::send_job(&mut *self.link, job) {
-            // It never had the whole job, so it cannot have begun it.
-            self.missed_job = matches!(error, LinkError::Closed);
-            return Err(self.buried(error));
-        }
-        if self.birth.is_none() {
-            match spawn::ready(&mut *self.link) {
-                Ok((birth, _)) => self.birth = Some(birth),
-                Err(error) => {
-                    self.missed_job = matches!(error, LinkError::Closed);
-                    return Err(self.buried(error));
-                }
+        let handed = match self.birth {
+            Some(_) => protocol::send_job(&mut *self.link, job),
+            None => self.begin(job),
+        };
+        match handed {
+            Ok(()) => {}
+            // It runs nothing before it is ready, so it cannot have begun.
+            Err(error @ LinkError::TimedOut) => {
+                self.missed_job = true;
+                let death = spawn::stillborn(&self.child, &error);
+                self.stillborn = Some(death.clone());
+                return Err(death);
+            }
+            // It never had the whole job, or was never ready for it.
+            Err(error) => {
+                self.missed_job = matches!(error, LinkError::Closed);
+                return Err(self.buried(error));
             }
         }
         let mut has_spoken = false;
@@ -254,7 +275,10 @@ impl Worker for ProcessWorker {
     }
 
     fn kill_switch(&self) -> KillSwitch {
-        KillSwitch::new(Shot(Arc::clone(&self.child)))
+        KillSwitch::new(Shot {
+            child: Arc::clone(&self.child),
+            ready: Arc::clone(&self.ready),
+        })
     }
 
     fn label(&self) -> &str {
@@ -266,7 +290,8 @@ impl Worker for ProcessWorker {
     }
 
     fn post_mortem(&self) -> Option<Death> {
-        self.child.wait(Duration::ZERO).map(death_of)
+        let killed_for = || self.stillborn.clone();
+        killed_for().or_else(|| self.child.wait(Duration::ZERO).map(death_of))
     }
 
     fn missed_job(&self) -> bool {
@@ -297,14 +322,21 @@ impl Drop for ProcessWorker {
     }
 }
 
-struct Shot(Arc<Child>);
+struct Shot {
+    child: Arc<Child>,
+    ready: Arc<OnceLock<Instant>>,
+}
 
 impl Kill for Shot {
     fn rearm(&self) {}
 
     fn throw(&self) -> Thrown {
-        let was_stopped = self.0.is_stopped();
-        self.0.kill();
+        let was_stopped = self.child.is_stopped();
+        self.child.kill();
         Thrown::Killed { was_stopped }
+    }
+
+    fn had_since(&self, handed: Instant) -> Option<Instant> {
+        self.ready.get().map(|&ready| ready.max(handed))
     }
 }

@@ -26,7 +26,7 @@ use crate::link::pipe::Pipe;
 use crate::link::protocol::{self, Birth, FromHost, FromWorker, Role, Setup};
 use crate::link::shm::{self, Geometry};
 use crate::link::{Link, LinkError};
-use crate::mail::{Mail, Received, Wait};
+use crate::mail::{Mail, Mailbox, Received, Wait};
 use crate::options::{Hardening, LinkKind};
 use crate::region::Shared;
 use crate::runtime::{Artifact, Program};
@@ -144,7 +144,7 @@ fn serve(began: Duration, host: u32, strays: &io::Result<()>) -> Result<(), Link
                 let _ = estate.take().map(Estate::bequeath_code).transpose();
             }
             harden::confine(&setup, &mut enforcement);
-            if setup.hardening == Hardening::Required && !enforcement.is_complete() {
+            if setup.hardening == Hardening::Required && !enforcement.is_as_required() {
                 return FromWorker::Failed(harden::too_little(&enforcement)).send(way.link(), 0);
             }
             let loaded = clock::monotonic();
@@ -234,6 +234,7 @@ pub(super) fn serve_jobs(mut worker: ThreadWorker, link: Box<dyn Link>) -> Resul
         link: Mutex::new(link),
         job: Mutex::new(0),
     });
+    let mailbox = Mailbox::relayed(Arc::clone(&relay) as Arc<dyn Mail>);
     loop {
         // When the host is told, of being ready or of a reply: it need not wait for this.
         worker.prepare();
@@ -252,8 +253,7 @@ pub(super) fn serve_jobs(mut worker: ThreadWorker, link: Box<dyn Link>) -> Resul
             return Err(LinkError::Garbled("mail between jobs".to_owned()));
         };
         *relay.job.lock().unwrap_or_else(PoisonError::into_inner) = number;
-        let mail = Arc::clone(&relay) as Arc<dyn Mail>;
-        let job = Job::received(number, seed, input, mail);
+        let job = Job::received(number, seed, input, &mailbox);
         match panic::catch_unwind(AssertUnwindSafe(|| worker.run_in_place(&job))) {
             Ok(Ok((reply, output))) => {
                 protocol::send_reply(&mut **relay.link(), number, &reply, &output)?;

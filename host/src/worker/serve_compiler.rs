@@ -30,7 +30,7 @@ pub(super) fn serve_compiler(
     let compiled = runtime::compile(&wasm, setup.settings, &setup.fingerprint, || {
         harden::confine(setup, &mut enforcement);
         ready = match setup.hardening {
-            Hardening::Required if !enforcement.is_complete() => {
+            Hardening::Required if !enforcement.is_as_required() => {
                 Err(LinkError::Garbled(harden::too_little(&enforcement)))
             }
             Hardening::Off | Hardening::BestEffort | Hardening::Required => {

@@ -69,7 +69,7 @@ pub(super) fn tell(
         drill: recipe.drill,
         region: region.map(Region::extent),
         link: recipe.link,
-        wait: match (recipe.start, recipe.wait) {
+        wait: match (recipe.start.method(), recipe.wait) {
             // Workers in a stock would keep as many CPUs busy, with nothing to do.
             (StartMethod::Spare, WaitPolicy::Spin) => WaitPolicy::Auto,
             (_, wait) => wait,
@@ -101,7 +101,7 @@ pub(super) fn acceptable(
     let enforcement =
         said.ok_or_else(|| LinkError::Garbled("it said nothing of its hardening".to_owned()))?;
     match policy {
-        Hardening::Required if !enforcement.is_complete() => {
+        Hardening::Required if !enforcement.is_as_required() => {
             Err(LinkError::Garbled(harden::too_little(&enforcement)))
         }
         Hardening::Off | Hardening::BestEffort | Hardening::Required => Ok(enforcement),

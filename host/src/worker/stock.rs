@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
 use super::process::ProcessWorker;
 use super::{Recipe, Worker};
@@ -17,27 +17,32 @@ use super::{Recipe, Worker};
 /// shorter than workers usually live.
 const BREATH: Duration = Duration::from_millis(2);
 
+/// So many times as long as one took to make, the maker rests: it has a fifth of one CPU at the most, whatever the
+/// size of the stock.
+const RESTS: u32 = 4;
+
 /// How long after a worker could not be made the next try is made, if nobody asks before.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// The spare workers of a recipe.
-pub(super) struct Stock {
+pub(super) struct Stock<W = ProcessWorker> {
     size: usize,
-    ready: Mutex<VecDeque<ProcessWorker>>,
+    ready: Mutex<VecDeque<W>>,
     /// Tells the keeper that one was taken; hangs up when the recipe goes. Without a keeper there is no
     /// stock: the system had no thread to give.
     keeper: OnceLock<Option<Sender<()>>>,
 }
 
-impl Stock {
-    pub(super) fn new(size: usize) -> Self {
-        Self {
-            size,
-            ready: Mutex::default(),
-            keeper: OnceLock::new(),
-        }
-    }
+/// What came of the attempt to make one more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    /// There are enough.
+    Full,
+    Made,
+    Failed,
+}
 
+impl Stock {
     /// Takes a worker that is alive, if there is one, and has the stock filled up again.
     pub(super) fn take(&self, recipe: &Weak<Recipe>) -> Option<ProcessWorker> {
         let taken = {
@@ -51,6 +56,16 @@ impl Stock {
         }
         taken
     }
+}
+
+impl<W> Stock<W> {
+    pub(super) fn new(size: usize) -> Self {
+        Self {
+            size,
+            ready: Mutex::default(),
+            keeper: OnceLock::new(),
+        }
+    }
 
     /// Waits until the stock is full, if it was ever asked, but not for ever.
     pub(super) fn settle(&self) {
@@ -63,18 +78,21 @@ impl Stock {
         }
     }
 
-    /// Makes workers until the stock is full; `false` if one could not be made.
-    fn fill(&self, make: impl Fn() -> Option<ProcessWorker>) -> bool {
-        while self.ready().len() < self.size {
-            match make() {
-                Some(worker) => self.ready().push_back(worker),
-                None => return false,
-            }
+    /// Makes one worker if there are too few.
+    fn step(&self, make: impl FnOnce() -> Option<W>) -> Step {
+        if self.ready().len() >= self.size {
+            return Step::Full;
         }
-        true
+        match make() {
+            Some(worker) => {
+                self.ready().push_back(worker);
+                Step::Made
+            }
+            None => Step::Failed,
+        }
     }
 
-    fn ready(&self) -> std::sync::MutexGuard<'_, VecDeque<ProcessWorker>> {
+    fn ready(&self) -> std::sync::MutexGuard<'_, VecDeque<W>> {
         self.ready.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -95,23 +113,96 @@ fn refilled(recipe: &Weak<Recipe>, asked: &Receiver<()>) -> bool {
     if asked.recv().is_err() {
         return false;
     }
-    loop {
-        std::thread::sleep(BREATH);
-        let Some(recipe) = recipe.upgrade() else {
-            return false;
+    let step = || {
+        // Not held while this thread rests: a pool that goes is not kept, nor is anything made for it.
+        let recipe = recipe.upgrade()?;
+        let make = || {
+            let made = recipe.forked("spare");
+            made.and_then(|worker| worker.settled(None)).ok()
         };
-        if recipe.stock.fill(|| {
-            recipe
-                .forked("spare")
-                .and_then(|worker| worker.settled(None))
-                .ok()
-        }) {
-            return true;
+        Some(recipe.stock.step(make))
+    };
+    // Whoever needs a worker meanwhile tries for himself, and tells why there is none.
+    let despair = || {
+        !matches!(
+            asked.recv_timeout(PAUSE),
+            Err(RecvTimeoutError::Disconnected)
+        )
+    };
+    refill(step, std::thread::sleep, despair)
+}
+
+/// Makes one after the other until there are enough, and rests before each; `false` when it is no use any more.
+fn refill(
+    mut step: impl FnMut() -> Option<Step>,
+    mut rest: impl FnMut(Duration),
+    mut despair: impl FnMut() -> bool,
+) -> bool {
+    let mut breath = BREATH;
+    loop {
+        rest(breath);
+        let began = Instant::now();
+        match step() {
+            None => return false,
+            Some(Step::Full) => return true,
+            Some(Step::Made) => breath = BREATH.max(began.elapsed() * RESTS),
+            Some(Step::Failed) => {
+                breath = BREATH;
+                if !despair() {
+                    return false;
+                }
+            }
         }
-        drop(recipe);
-        // Whoever needs a worker meanwhile tries for himself, and tells why there is none.
-        if let Err(crossbeam_channel::RecvTimeoutError::Disconnected) = asked.recv_timeout(PAUSE) {
-            return false;
-        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::{Cell, RefCell};
+
+    use super::*;
+
+    #[test]
+    fn before_each_that_is_made_the_jobs_have_the_machine_for_a_while() {
+        let stock = Stock::<u32>::new(5);
+        let made = Cell::new(0);
+        let slow = Duration::from_millis(3);
+        let make = || {
+            std::thread::sleep(slow);
+            made.set(made.get() + 1);
+            Some(made.get())
+        };
+        let rests = RefCell::new(Vec::new());
+        let is_full = refill(
+            || Some(stock.step(make)),
+            |rest| rests.borrow_mut().push((made.get(), rest)),
+            || unreachable!("nothing fails"),
+        );
+        assert!(is_full);
+        assert_eq!(made.get(), 5);
+        let rests = rests.into_inner();
+        let counts: Vec<u32> = rests.iter().map(|(made, _)| *made).collect();
+        assert_eq!(counts, [0, 1, 2, 3, 4, 5], "one at a time");
+        assert_eq!(rests[0].1, BREATH);
+        let long = |(_, rest): &(u32, Duration)| *rest >= RESTS * slow;
+        assert!(rests[1..].iter().all(long), "{rests:?}");
+    }
+
+    #[test]
+    fn what_cannot_be_made_is_tried_again_until_nobody_wants_it() {
+        let stock = Stock::<u32>::new(1);
+        let tries = Cell::new(0);
+        let make = || {
+            tries.set(tries.get() + 1);
+            None
+        };
+        let wanted = || tries.get() < 3;
+        assert!(!refill(|| Some(stock.step(make)), |_| {}, wanted));
+        assert_eq!((tries.get(), stock.ready().len()), (3, 0));
+    }
+
+    #[test]
+    fn for_a_recipe_that_is_gone_nothing_is_made() {
+        assert!(!refill(|| None, |_| {}, || true));
     }
 }

@@ -96,7 +96,9 @@ mod tests {
         let demand = Demand::of(&guest, Isolation::Thread, 1).with_instances(2);
         let limits = Limits::default();
         let settings = Settings::new(&limits, Metering::Interruptible, demand);
-        let artifact = Artifact::prepare(&guest, settings, &Cache::off(), Origin::Own).unwrap();
+        let artifact =
+            Artifact::prepare(&guest, settings, &Cache::off(), crate::runtime::Origin::Own)
+                .unwrap();
         let program = Arc::new(Program::load(&artifact, limits).unwrap());
         // As threads do that were given up: they never give their instance back.
         let held = [(); 2].map(|()| worker(&program).prepared().unwrap());

@@ -9,12 +9,13 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::OnceLock;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use cofferdam::{
-    Cache, Completion, Guest, Isolation, Job, Limits, LinkKind, Pool, PoolBuilder, Reply,
-    StartMethod, WaitPolicy,
+    Cache, Completion, Guest, InstancePolicy, Isolation, Job, Limits, LinkKind, Pool, PoolBuilder,
+    Reply, StartMethod, WaitPolicy,
 };
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -27,32 +28,82 @@ pub(crate) const MS: fn(u64) -> Duration = Duration::from_millis;
 /// The binary under test, which also serves as the worker program.
 pub(crate) const COFFERDAM: &str = env!("CARGO_BIN_EXE_cofferdam");
 
-/// Both isolations, in the order in which messages name them.
-pub(crate) const ISOLATIONS: [Isolation; 2] = [Isolation::Thread, Isolation::Process];
-
-/// How a process worker comes to be, is reached and waits.
+/// How a process worker comes to be, is reached and waits, and whether its instance lasts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Way {
     pub(crate) start: StartMethod,
     pub(crate) link: LinkKind,
     pub(crate) wait: WaitPolicy,
+    pub(crate) instance: InstancePolicy,
 }
 
-/// How a worker process can come to be. A new start method joins the suites here.
-const STARTS: [StartMethod; 3] = [StartMethod::Exec, StartMethod::Fork, StartMethod::Spare];
+/// How any worker waits, and whether its instance lasts.
+pub(crate) fn habits() -> impl Iterator<Item = (WaitPolicy, InstancePolicy)> {
+    let with = |wait| InstancePolicy::ALL.map(|instance| (wait, instance));
+    WaitPolicy::ALL.into_iter().flat_map(with)
+}
 
-/// How it can be reached and wait.
-const LINKS: [(LinkKind, WaitPolicy); 4] = [
-    (LinkKind::Pipe, WaitPolicy::Park),
-    (LinkKind::Shm, WaitPolicy::Park),
-    (LinkKind::Shm, WaitPolicy::Auto),
-    (LinkKind::Shm, WaitPolicy::Spin),
-];
+/// How a worker process comes to be and is reached.
+fn roads() -> impl Iterator<Item = (StartMethod, LinkKind)> {
+    let with = |start| LinkKind::ALL.map(|link| (start, link));
+    StartMethod::ALL.into_iter().flat_map(with)
+}
 
 /// Everything that there is.
 pub(crate) fn ways() -> impl Iterator<Item = Way> {
-    let all = |start| LINKS.map(|(link, wait)| Way { start, link, wait });
-    STARTS.into_iter().flat_map(all)
+    roads().flat_map(|(start, link)| {
+        habits().map(move |(wait, instance)| Way {
+            start,
+            link,
+            wait,
+            instance,
+        })
+    })
+}
+
+/// A third of everything that there is, for tests that take long: every start method with every link, each
+/// with one way of waiting and both instance policies; the next seed takes the next way of waiting. With
+/// `COFFERDAM_ALL_WAYS` set it is everything.
+pub(crate) fn some_ways() -> Vec<Way> {
+    if std::env::var_os("COFFERDAM_ALL_WAYS").is_some() {
+        return ways().collect();
+    }
+    a_third_of_all_ways(seed()).collect()
+}
+
+/// The ways that this seed chooses.
+pub(crate) fn a_third_of_all_ways(seed: usize) -> impl Iterator<Item = Way> {
+    roads()
+        .enumerate()
+        .flat_map(move |(number, (start, link))| {
+            let wait = WaitPolicy::ALL[(seed + number) % WaitPolicy::ALL.len()];
+            InstancePolicy::ALL.map(|instance| Way {
+                start,
+                link,
+                wait,
+                instance,
+            })
+        })
+}
+
+/// Which third of all ways it is this time: `COFFERDAM_SEED`, or as the clock has it. It is printed.
+fn seed() -> usize {
+    static SEED: OnceLock<usize> = OnceLock::new();
+    *SEED.get_or_init(|| {
+        let wish = std::env::var("COFFERDAM_SEED").ok();
+        let by_clock = || {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH);
+            usize::try_from(now.map_or(0, |now| now.as_secs()) % 1000).unwrap_or_default()
+        };
+        let seed = wish.map_or_else(by_clock, |seed| {
+            seed.parse().expect("COFFERDAM_SEED is a number")
+        });
+        let _ = writeln!(
+            std::io::stderr(),
+            "a third of all ways: COFFERDAM_SEED={seed}"
+        );
+        seed
+    })
 }
 
 impl Way {
@@ -62,23 +113,33 @@ impl Way {
     }
 
     /// The same for the command line.
-    pub(crate) fn arguments(self) -> [String; 3] {
+    pub(crate) fn arguments(self) -> [String; 4] {
+        let instance = match self.instance {
+            InstancePolicy::Fresh => "fresh",
+            InstancePolicy::Reused => "reused",
+        };
         [
             format!("--start={}", self.start),
             format!("--link={}", self.link),
             format!("--wait={}", self.wait),
+            format!("--instance={instance}"),
         ]
     }
 
     /// Asks for this way.
     pub(crate) fn choose(self, builder: PoolBuilder) -> PoolBuilder {
-        builder.start(self.start).link(self.link).wait(self.wait)
+        builder
+            .start(self.start)
+            .link(self.link)
+            .wait(self.wait)
+            .instance(self.instance)
     }
 }
 
 impl fmt::Display for Way {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}, {}, {}", self.start, self.link, self.wait)
+        let [start, link, wait, instance] = self.arguments();
+        write!(f, "{start} {link} {wait} {instance}")
     }
 }
 

@@ -14,13 +14,14 @@ mod wire;
 mod worker;
 
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use attack::Attack;
+use cofferdam::LinkKind;
 use common::COFFERDAM;
 use siege::{Footprint, PANICS, Siege, Tally};
 
@@ -36,7 +37,11 @@ const STARTS: u64 = 100;
 /// A test and its name.
 type Test = (&'static str, fn());
 
-const TESTS: [Test; 2] = [
+const TESTS: [Test; 3] = [
+    (
+        "a_worker_that_never_says_that_it_is_ready_has_failed_to_start",
+        a_worker_that_never_says_that_it_is_ready_has_failed_to_start,
+    ),
     (
         "a_hostile_worker_costs_nobody_but_the_job_that_it_was_given",
         a_hostile_worker_costs_nobody_but_the_job_that_it_was_given,
@@ -140,11 +145,37 @@ fn a_hostile_worker_costs_nobody_but_the_job_that_it_was_given() {
     say(&tally.to_string());
 }
 
-fn a_worker_that_attacks_before_it_is_ready_is_no_worker() {
+/// This program under another name, for as long as the folder is there.
+fn named(name: &str) -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().expect("a folder");
-    let program = folder.path().join(worker::UNREADY);
+    let program = folder.path().join(name);
     let this = std::env::current_exe().expect("this program has a name");
     std::os::unix::fs::symlink(this, &program).expect("a second name");
+    (folder, program)
+}
+
+fn a_worker_that_never_says_that_it_is_ready_has_failed_to_start() {
+    let (_folder, program) = named(worker::MUTE);
+    // With a time limit and without, however its first job is brought to it; all at once, since each takes as
+    // long as a start may take.
+    let cases = LinkKind::ALL.into_iter().flat_map(|link| {
+        let limits = [None, Some(Duration::from_millis(100))];
+        limits.map(|limit| (link, limit))
+    });
+    thread::scope(|scope| {
+        for (number, (link, limit)) in cases.enumerate() {
+            let program = &program;
+            scope.spawn(move || {
+                // More than a socket takes that nobody reads.
+                let input = vec![0; number * (1 << 20)];
+                siege::await_the_mute(program, link, limit, input);
+            });
+        }
+    });
+}
+
+fn a_worker_that_attacks_before_it_is_ready_is_no_worker() {
+    let (_folder, program) = named(worker::UNREADY);
     beside_bystanders(COFFERDAM.as_ref(), || {
         siege::besiege_starts(&program, STARTS / 10);
         let before = Footprint::now();

@@ -15,7 +15,7 @@ use cofferdam::{
 };
 
 use crate::attack::{Attack, Claim, Ending};
-use crate::common::{PATIENCE, builder, children_of, embedded};
+use crate::common::{PATIENCE, builder, children_of, embedded, limits};
 use crate::wire::OUTPUT;
 
 /// Hostile workers at once.
@@ -438,4 +438,34 @@ pub(crate) fn besiege_starts(program: &Path, failures: u64) {
     pool.stopper().stop();
     let end = ticket.wait_for(PATIENCE).expect("it ends");
     assert!(end.result.is_err(), "{:?}", end.result);
+}
+
+/// Hands in a job whose worker is forked and never says anything: not the guest is to be blamed.
+pub(crate) fn await_the_mute(
+    program: &Path,
+    link: LinkKind,
+    limit: Option<Duration>,
+    input: Vec<u8>,
+) {
+    let once = RestartPolicy {
+        quarantine_after: 1,
+        ..RestartPolicy::default()
+    };
+    let pool = builder(&embedded("echo"), Isolation::Process)
+        .start(StartMethod::Fork)
+        .link(link)
+        .worker_program(program)
+        .restart(once)
+        .limits(limits(limit))
+        .build()
+        .expect("the pool is built");
+    let ticket = pool.submit(Job::new(input)).expect("it is not known yet");
+    let completion = ticket.wait_for(PATIENCE).expect("the start has an end");
+    let Err(Lost::NoWorkers(why)) = completion.result else {
+        panic!("{link}, {limit:?}: {completion:?}")
+    };
+    assert!(why.contains("it was not ready within 10 s"), "{why}");
+    let health = pool.health();
+    assert_eq!((health.failed_starts, health.died), (1, 1));
+    assert_eq!((health.abandoned, health.quarantined), (0, 1));
 }

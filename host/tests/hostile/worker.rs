@@ -20,8 +20,14 @@ use rustix::thread::futex::{self, Flags};
 use crate::attack::{Attack, TIGHT};
 use crate::wire::{ALIGNMENT, ENDING, Header, INLINE, Job, Memory, OUTPUT, RING, Wire, Word, kind};
 
+/// Bytes of the trailer with which a worker says that it is ready.
+const READY: u16 = 16;
+
 /// The name under which this program is started to attack before it is ready, too.
 pub(crate) const UNREADY: &str = "unready";
+
+/// The name under which this program serves as a fork server whose workers never say anything.
+pub(crate) const MUTE: &str = "mute";
 
 /// After an attack that nobody need notice, so long passes until the process ends.
 const LINGER: Duration = Duration::from_millis(20);
@@ -31,23 +37,23 @@ pub(crate) fn serve() -> io::Result<ExitCode> {
     // No part of any attack: nobody is to be left behind when a test is broken off.
     set_parent_process_death_signal(Some(Signal::KILL))?;
     let mut stdin = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
+    let program = std::env::args().next().unwrap_or_default();
+    if program.ends_with(MUTE) {
+        return fork_mutes(stdin);
+    }
     let [_artifact, theirs, mine] = receive(&stdin)?
         .try_into()
         .map_err(|_| io::Error::other("this is no link through shared memory"))?;
-    let mut setup = [0; 20];
-    stdin.read_exact(&mut setup)?;
-    let length = u32::from_le_bytes([setup[8], setup[9], setup[10], setup[11]]);
-    stdin.read_exact(&mut vec![0; length as usize])?;
+    skip_setup(&mut stdin)?;
     let mut wire = Wire::new(
         Memory::map(&mine, ProtFlags::READ | ProtFlags::WRITE)?,
         Memory::map(&theirs, ProtFlags::READ)?,
     );
-    let program = std::env::args().next().unwrap_or_default();
     if program.ends_with(UNREADY) {
         let mut rng = Rng::with_seed(u64::from(process::id()));
         break_in(&mut wire, &mut rng);
     }
-    wire.send(kind::READY, 0, &[], &[0; 16]);
+    wire.send(kind::READY, 0, &[], &[0; READY as usize]);
     let memories = Memories { mine, theirs };
     loop {
         let job = wire.job();
@@ -56,6 +62,55 @@ pub(crate) fn serve() -> io::Result<ExitCode> {
         };
         attack.commit(&mut wire, &memories, &job, &mut Rng::with_seed(seed));
     }
+}
+
+/// Takes what the host says first, and minds none of it.
+fn skip_setup(stdin: &mut UnixStream) -> io::Result<()> {
+    let mut setup = [0; 20];
+    stdin.read_exact(&mut setup)?;
+    let length = u32::from_le_bytes([setup[8], setup[9], setup[10], setup[11]]);
+    stdin.read_exact(&mut vec![0; length as usize])
+}
+
+/// Forks whenever the host asks, as a fork server does; but what is forked only waits.
+fn fork_mutes(mut stdin: UnixStream) -> io::Result<ExitCode> {
+    receive(&stdin)?;
+    skip_setup(&mut stdin)?;
+    let ready = Header {
+        kind: kind::READY,
+        job: 0,
+        body: 0,
+        trailer: READY,
+    };
+    let mut frame = ready.encode();
+    frame.extend([0; READY as usize]);
+    stdin.write_all(&frame)?;
+    loop {
+        let ends = receive(&stdin)?;
+        if ends.is_empty() {
+            return Ok(ExitCode::SUCCESS);
+        }
+        let pid = sibling()?;
+        if pid == 0 {
+            set_parent_process_death_signal(Some(Signal::KILL))?;
+            hang();
+        }
+        // The process id, and no error.
+        stdin.write_all(&u64::from(pid).to_le_bytes())?;
+    }
+}
+
+/// Forks this process into a child of its parent; 0 in the child.
+#[expect(unsafe_code, reason = "no library wraps a fork with CLONE_PARENT")]
+fn sibling() -> io::Result<u32> {
+    let flags = libc::CLONE_PARENT | libc::SIGCHLD;
+    // SAFETY: without CLONE_VM this is a fork, and the child goes on on a copy of this stack; this process has
+    // one thread, and the child does nothing but wait.
+    let pid = unsafe { libc::syscall(libc::SYS_clone, flags, 0_usize, 0_usize, 0_usize, 0_usize) };
+    if pid < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    u32::try_from(pid).map_err(io::Error::other)
 }
 
 /// The descriptors that come first.

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, getppid};
 
-use super::Layout;
-use crate::link::frame::{Frame, HEADER, Kind, Parts};
+use super::{Layout, PAGE};
+use crate::link::frame::{Frame, HEADER, Kind, Parts, Trailer};
 use crate::link::ring::{Consumer, INLINE, Place, Producer, Record, Zone, pieces};
 use crate::link::signal::{self, Word, Words};
 use crate::link::{Link, LinkError};
@@ -98,6 +98,63 @@ impl Watch {
     }
 }
 
+/// After so many looks at a word whoever waits for a time looks at the clock, which costs as much.
+const CLOCK_EVERY: u32 = 16;
+
+/// When every wait ends, as long as it is set.
+#[derive(Clone, Copy, Debug)]
+struct Deadline {
+    at: Instant,
+    manner: Manner,
+}
+
+/// How one waits until then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Manner {
+    /// Parked at once: nothing is expected soon.
+    Parked,
+    /// As always.
+    Usual,
+}
+
+impl Deadline {
+    fn within(patience: Duration, manner: Manner) -> Self {
+        Self {
+            at: Instant::now() + patience,
+            manner,
+        }
+    }
+
+    fn left(self) -> Duration {
+        self.at.saturating_duration_since(Instant::now())
+    }
+}
+
+/// Up to where the parts of this side's memory have pages, so that writing there cannot fail. It only grows:
+/// the seals keep the other side from taking a page away.
+#[derive(Debug, Default)]
+struct Backed {
+    ring: usize,
+    zones: [usize; Zone::ALL.len()],
+}
+
+impl Backed {
+    /// Has `length` bytes of a part backed, from its beginning at `base` on.
+    fn up_to(
+        reached: &mut usize,
+        length: usize,
+        base: usize,
+        mapping: &OwnMapping,
+    ) -> std::io::Result<()> {
+        if length > *reached {
+            let whole = length.next_multiple_of(PAGE);
+            mapping.back(base + *reached, whole - *reached)?;
+            *reached = whole;
+        }
+        Ok(())
+    }
+}
+
 /// One end of the link.
 #[derive(Debug)]
 pub(crate) struct End {
@@ -106,12 +163,12 @@ pub(crate) struct End {
     their: Layout,
     producer: Producer,
     consumer: Consumer,
+    backed: Backed,
     /// The zone in which a reply lies.
     arena: Arc<Arena>,
     patience: Patience,
     watch: Watch,
-    /// As long as it is set, every wait ends then, and none spins.
-    deadline: Option<Instant>,
+    deadline: Option<Deadline>,
 }
 
 impl End {
@@ -130,6 +187,7 @@ impl End {
             their,
             producer: Producer::new(own.0),
             consumer: Consumer::new(their.0),
+            backed: Backed::default(),
             arena: Arc::new(arena),
             patience,
             watch,
@@ -153,17 +211,21 @@ impl End {
                 is_over.then(last_look)
             })
         };
-        let found = match self.deadline {
-            Some(_) => glance(),
+        let late = || {
+            let deadline = self.deadline?;
+            let is_late = looks.get().is_multiple_of(CLOCK_EVERY) && deadline.left().is_zero();
+            is_late.then_some(Err(LinkError::TimedOut))
+        };
+        let found = match self.deadline.map(|deadline| deadline.manner) {
+            Some(Manner::Parked) => glance(),
+            Some(Manner::Usual) => self.patience.look(|| glance().or_else(late)),
             None => self.patience.look(glance),
         };
         if let Some(found) = found {
             return found;
         }
         loop {
-            let left = self
-                .deadline
-                .map(|at| at.saturating_duration_since(Instant::now()));
+            let left = self.deadline.map(Deadline::left);
             if left.is_some_and(|left| left.is_zero()) {
                 return Err(LinkError::TimedOut);
             }
@@ -183,6 +245,23 @@ impl End {
     fn await_room(&mut self) -> Result<(), LinkError> {
         let head = self.await_change(Word::Head, self.producer.head())?;
         Ok(self.producer.hear(head)?)
+    }
+
+    /// Has all places of a record backed that were never written before.
+    fn back(&mut self, record: &Record) -> Result<(), LinkError> {
+        let capacity = self.own.0.capacity;
+        // The first time around, positions are places; that it is over is seen before they come round again.
+        let end = record.next;
+        let mine = &self.sides.mine;
+        if self.backed.ring < capacity as usize {
+            let end = end.min(capacity) as usize;
+            Backed::up_to(&mut self.backed.ring, end, Layout::RING, mine)?;
+        }
+        if let Place::Zone(zone) = record.body {
+            let (reached, base) = (&mut self.backed.zones[zone as usize], self.own.zone(zone));
+            Backed::up_to(reached, record.header.body as usize, base, mine)?;
+        }
+        Ok(())
     }
 
     fn write(&self, position: u32, bytes: &[u8]) {
@@ -259,6 +338,7 @@ impl Link for End {
         while !self.producer.has_room(&record) {
             self.await_room()?;
         }
+        self.back(&record)?;
         self.write_body(record.body, frame.body);
         self.write(self.producer.tail(), &record.header.encode());
         self.write(record.trailer, frame.trailer);
@@ -276,7 +356,10 @@ impl Link for End {
             kind: record.header.kind,
             job: record.header.job,
             body: self.read_body(&record),
-            trailer: self.read_vec(record.trailer, usize::from(record.header.trailer)),
+            trailer: Trailer::filled(usize::from(record.header.trailer), |bytes| {
+                self.read(record.trailer, bytes);
+                Ok::<_, LinkError>(())
+            })?,
         };
         let head = self.consumer.advance(&record);
         signal::publish(&self.sides, Word::Head, head);
@@ -284,7 +367,12 @@ impl Link for End {
     }
 
     fn set_patience(&mut self, patience: Option<Duration>) -> Result<(), LinkError> {
-        self.deadline = patience.map(|patience| Instant::now() + patience);
+        self.deadline = patience.map(|patience| Deadline::within(patience, Manner::Parked));
+        Ok(())
+    }
+
+    fn set_limit(&mut self, limit: Option<Duration>) -> Result<(), LinkError> {
+        self.deadline = limit.map(|limit| Deadline::within(limit, Manner::Usual));
         Ok(())
     }
 

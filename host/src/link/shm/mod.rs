@@ -109,6 +109,8 @@ pub(crate) struct Memory {
 pub(crate) fn create(geometry: Geometry) -> io::Result<(Memory, [OwnedFd; 2])> {
     let (mine, ours) = shm::outgoing(geometry.to_worker.length())?;
     let (theirs, yours) = shm::incoming(geometry.to_host.length())?;
+    // Its words are written without a further look.
+    mine.back(0, PAGE)?;
     let sides = Sides::new(mine, theirs);
     Ok((Memory { geometry, sides }, [ours, yours]))
 }
@@ -136,6 +138,7 @@ pub(crate) fn attach(
     let Geometry { to_worker, to_host } = geometry;
     let theirs = Mapping::of(theirs, to_worker.length())?;
     let mine = OwnMapping::of(mine, to_host.length())?;
+    mine.back(0, PAGE)?;
     let sides = Sides::new(mine, theirs);
     let watch = Watch::Host { parent: getppid() };
     Ok(End::new(sides, to_host, to_worker, patience, watch))

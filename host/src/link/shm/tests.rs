@@ -1,5 +1,6 @@
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use super::*;
 use crate::link::frame::{Frame, HEADER, Header, Kind, Parts};
@@ -107,7 +108,7 @@ fn jobs_and_replies_of_all_sizes_come_through() {
                 let input = bytes(number, size);
                 host.send(parts(Kind::Job, number, &input, b"")).unwrap();
                 let reply = host.receive().unwrap();
-                assert_eq!(reply.trailer, b"ending");
+                assert_eq!(&reply.trailer[..], b"ending");
                 assert_is(reply, Kind::Reply, number, &input);
             }
         });
@@ -152,7 +153,7 @@ fn streams_both_ways_at_once_stay_whole_over_many_rounds_of_the_ring() {
         for number in 0..FRAMES {
             let body = bytes(number, length(number));
             let frame = end.receive().unwrap();
-            assert_eq!(frame.trailer, &body[..body.len().min(9)]);
+            assert_eq!(&frame.trailer[..], &body[..body.len().min(9)]);
             assert_is(frame, kind, number, &body);
         }
     };
@@ -276,11 +277,35 @@ fn the_end_of_the_worker_ends_a_wait_for_room() {
 fn patience_has_an_end_for_whoever_spins_too() {
     for wait in POLICIES {
         let mut pair = pair(wait);
-        let brief = Some(std::time::Duration::from_millis(1));
+        let brief = Some(Duration::from_millis(1));
         for end in [&mut pair.host, &mut pair.worker] {
             end.set_patience(brief).unwrap();
             assert!(matches!(end.receive(), Err(LinkError::TimedOut)));
         }
+    }
+}
+
+#[test]
+fn a_limit_has_an_end_whatever_the_policy_and_what_comes_before_it_comes_through() {
+    for wait in WaitPolicy::ALL {
+        let Pair {
+            mut host,
+            mut worker,
+            life: _life,
+        } = pair(wait);
+        host.set_limit(Some(Duration::from_millis(20))).unwrap();
+        worker.send(parts(Kind::Ready, 0, b"", b"")).unwrap();
+        assert_is(host.receive().unwrap(), Kind::Ready, 0, b"");
+        let refused = host.receive().unwrap_err();
+        assert!(matches!(refused, LinkError::TimedOut), "{refused}");
+        host.set_limit(None).unwrap();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                std::thread::sleep(Duration::from_millis(40));
+                worker.send(parts(Kind::Reply, 1, b"late", b"")).unwrap();
+            });
+            assert_is(host.receive().unwrap(), Kind::Reply, 1, b"late");
+        });
     }
 }
 

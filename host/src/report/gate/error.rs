@@ -50,12 +50,24 @@ pub enum GateError {
     NoRow {
         /// The gate as it was written.
         gate: String,
-        /// `the result` or `the baseline`.
+        /// `the result`, `the baseline` or `the plan`.
         which: &'static str,
         /// The row that was asked for.
         row: String,
         /// Rows with names like it, the nearest first.
         near: Vec<String>,
+    },
+    /// There is such a row, but of an experiment that will not be done.
+    #[error(
+        "{gate}: {row} is of the experiment `{experiment}`, which is not among those that are measured here: add it to --experiments"
+    )]
+    NotSelected {
+        /// The gate as it was written.
+        gate: String,
+        /// The row that was asked for.
+        row: String,
+        /// Its experiment.
+        experiment: String,
     },
     /// What was written fits several rows.
     #[error("{gate}: {row} could be {}: write the parameters too", rows.join(", "))]
@@ -72,7 +84,7 @@ pub enum GateError {
     NoArm {
         /// The gate as it was written.
         gate: String,
-        /// `the result` or `the baseline`.
+        /// `the result`, `the baseline` or `the plan`.
         which: &'static str,
         /// The row.
         row: String,

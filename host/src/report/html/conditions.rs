@@ -1,11 +1,17 @@
 //! Under what conditions it was measured, and how to do it again.
 
+use std::io::Write;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 
 use super::element::{Source, escape, pairs, table};
 use crate::report::result::{Comparison, PartInfo};
-use crate::report::words::{NONE, REFERENCE, RULE, digits, ended, instance, metering, utc};
+use crate::report::words::{
+    NONE, REFERENCE, RULE, digits, ended, instance, metering, percent, utc,
+};
 use crate::units::{ByteSize, seconds};
 
 /// What makes the numbers less sure than they look.
@@ -49,13 +55,14 @@ pub(super) fn failures(comparison: &Comparison) -> String {
     let rows: Vec<String> = comparison
         .failures
         .iter()
-        .map(|failure| {
+        .enumerate()
+        .map(|(number, failure)| {
             format!(
                 "<tr><th scope=\"row\">{}: {}</th><td data-label=\"round\">{}</td>\
                  <td data-label=\"arm\">{}</td><td data-label=\"error\">{}</td></tr>\n",
                 escape(&failure.experiment),
                 escape(&failure.part),
-                failure.round.saturating_add(1),
+                round(number, failure.round),
                 failure.arm,
                 escape(&failure.error)
             )
@@ -64,61 +71,113 @@ pub(super) fn failures(comparison: &Comparison) -> String {
     table("stack", "Trials that gave no samples", &head, &rows)
 }
 
+/// The round of a failed trial, which is counted from 0 in the result and from 1 on the page.
+fn round(number: usize, round: usize) -> String {
+    let shown = round.saturating_add(1).to_string();
+    #[expect(clippy::cast_precision_loss, reason = "a few rounds")]
+    Source::Result.number(&format!("failures.{number}.round"), round as f64, &shown)
+}
+
 fn text(value: Option<&String>) -> String {
     value.map_or(NONE.to_owned(), |value| escape(value))
 }
 
-fn size(value: Option<u64>) -> String {
-    value.map_or(NONE.to_owned(), |bytes| {
-        ByteSize::from_bytes(bytes).to_string()
-    })
+/// A field of the result that counts something.
+fn count(field: &str, value: u64) -> String {
+    Source::Result.whole(field, value)
+}
+
+/// A field of the result in bytes.
+pub(super) fn bytes(field: &str, value: u64) -> String {
+    #[expect(clippy::cast_precision_loss, reason = "shown in three digits")]
+    let full = value as f64;
+    Source::Result.number(field, full, &ByteSize::from_bytes(value).to_string())
+}
+
+/// A field of the result in seconds.
+pub(super) fn span(field: &str, value: f64) -> String {
+    Source::Result.number(field, value, &seconds(value))
+}
+
+fn size(field: &str, value: Option<u64>) -> String {
+    value.map_or(NONE.to_owned(), |value| bytes(field, value))
+}
+
+fn yes_or_no(value: Option<bool>) -> String {
+    match value {
+        Some(true) => "yes".to_owned(),
+        Some(false) => "no".to_owned(),
+        None => NONE.to_owned(),
+    }
 }
 
 /// The machine and the guest.
 pub(super) fn machine(comparison: &Comparison) -> String {
     let machine = &comparison.machine;
     let guest = &comparison.guest;
+    let number = |field: &str, value: Option<f64>| {
+        value.map_or(NONE.to_owned(), |value| {
+            Source::Result.number(field, value, &digits(value))
+        })
+    };
     let rows = [
         ("guest", escape(&guest.name)),
-        ("module", ByteSize::from_bytes(guest.bytes).to_string()),
+        ("module", bytes("guest.bytes", guest.bytes)),
         (
             "SHA-256 of the module",
             format!("<code>{}</code>", escape(&guest.sha256)),
         ),
-        ("inputs", guest.inputs.to_string()),
-        ("CPUs", machine.cpus.to_string()),
+        ("inputs", count("guest.inputs", guest.inputs as u64)),
+        ("CPUs", count("machine.cpus", machine.cpus as u64)),
         ("processor", text(machine.model.as_ref())),
+        (
+            "threads of one core seen as CPUs (SMT)",
+            yes_or_no(machine.smt),
+        ),
         ("kernel", escape(&machine.kernel)),
         ("target", escape(&machine.target)),
-        ("memory", size(machine.memory)),
-        ("swap", size(machine.swap)),
+        ("memory", size("machine.memory", machine.memory)),
+        (
+            "memory available before the measuring",
+            size("machine.memory_available", machine.memory_available),
+        ),
+        ("swap", size("machine.swap", machine.swap)),
+        (
+            "swap in use before the measuring",
+            size("machine.swap_used", machine.swap_used),
+        ),
         ("frequency governor", text(machine.governor.as_ref())),
+        ("clock source", text(machine.clocksource.as_ref())),
+        (
+            "memory allocator of cofferdam",
+            text(machine.allocator.as_ref()),
+        ),
         (
             "transparent huge pages",
             text(machine.transparent_huge_pages.as_ref()),
         ),
         (
             "guest_halt_poll_ns",
-            machine
-                .guest_halt_poll_ns
-                .map_or(NONE.to_owned(), |ns| ns.to_string()),
+            machine.guest_halt_poll_ns.map_or(NONE.to_owned(), |ns| {
+                count("machine.guest_halt_poll_ns", ns)
+            }),
         ),
+        ("virtual machine", yes_or_no(machine.virtual_machine)),
         (
-            "virtual machine",
-            match machine.virtual_machine {
-                Some(true) => "yes".to_owned(),
-                Some(false) => "no".to_owned(),
-                None => NONE.to_owned(),
-            },
+            "time that the hypervisor took away since boot (steal)",
+            machine.steal.map_or(NONE.to_owned(), |share| {
+                Source::Result.number("machine.steal", share, &percent(share))
+            }),
         ),
         (
             "load before the measuring",
-            machine.load.map_or(NONE.to_owned(), digits),
+            number("machine.load", machine.load),
         ),
         (
             "CPU pressure before the measuring",
             machine.cpu_pressure.map_or(NONE.to_owned(), |per_cent| {
-                format!("{} %", digits(per_cent))
+                let shown = format!("{} %", digits(per_cent));
+                Source::Result.number("machine.cpu_pressure", per_cent, &shown)
             }),
         ),
         ("cofferdam", escape(&machine.cofferdam)),
@@ -130,12 +189,14 @@ pub(super) fn machine(comparison: &Comparison) -> String {
 /// What was the same in both isolations, and what was not.
 pub(super) fn settings(comparison: &Comparison) -> String {
     let settings = &comparison.settings;
-    let timeout = settings.timeout_s.map_or("none".to_owned(), seconds);
     let rows = [
-        ("time budget", seconds(settings.time_budget_s)),
-        ("time taken", seconds(comparison.took_s)),
+        (
+            "time budget",
+            span("settings.time_budget_s", settings.time_budget_s),
+        ),
+        ("time taken", span("took_s", comparison.took_s)),
         ("begun", utc(comparison.unix_time)),
-        ("seed", comparison.seed.to_string()),
+        ("seed", count("seed", comparison.seed)),
         ("instances", instance(settings.instance).to_owned()),
         ("processes are started by", settings.start.to_string()),
         ("processes are reached over", settings.link.to_string()),
@@ -148,30 +209,38 @@ pub(super) fn settings(comparison: &Comparison) -> String {
             "guest code in processes",
             metering(settings.process_metering).to_owned(),
         ),
-        ("time limit of a job", timeout),
+        (
+            "time limit of a job",
+            settings
+                .timeout_s
+                .map_or("none".to_owned(), |limit| span("settings.timeout_s", limit)),
+        ),
         (
             "memory limit of a job",
-            ByteSize::from_bytes(settings.memory_limit).to_string(),
+            bytes("settings.memory_limit", settings.memory_limit),
         ),
         (
             "stack limit of a job",
-            ByteSize::from_bytes(settings.stack_limit).to_string(),
+            bytes("settings.stack_limit", settings.stack_limit),
         ),
         (
             "limits of a job's input and output",
             format!(
                 "{} and {}",
-                ByteSize::from_bytes(settings.input_limit),
-                ByteSize::from_bytes(settings.output_limit)
+                bytes("settings.input_limit", settings.input_limit),
+                bytes("settings.output_limit", settings.output_limit)
             ),
         ),
         (
             "fuel of a job",
-            settings
-                .fuel
-                .map_or("not counted".to_owned(), |fuel| fuel.to_string()),
+            settings.fuel.map_or("not counted".to_owned(), |fuel| {
+                count("settings.fuel", fuel)
+            }),
         ),
-        ("CPUs that loads are sized by", settings.cpus.to_string()),
+        (
+            "CPUs that loads are sized by",
+            count("settings.cpus", settings.cpus as u64),
+        ),
     ];
     let mut text = pairs("Settings", &named(rows));
     text.push_str(&identities(comparison));
@@ -200,15 +269,19 @@ fn identities(comparison: &Comparison) -> String {
     let rows: Vec<String> = comparison
         .identities
         .iter()
-        .map(|identity| {
-            let by_host = identity.worker_pid_by_host.map_or("none".to_owned(), |pid| pid.to_string());
+        .enumerate()
+        .map(|(place, identity)| {
+            let id = |field: &str, id: u32| count(&format!("identities.{place}.{field}"), id.into());
             format!(
-                "<tr><th scope=\"row\">{}</th><td>{}</td><td>{by_host}</td><td>{}</td><td>{}</td><td>{}</td></tr>\n",
+                "<tr><th scope=\"row\">{}</th><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>\n",
                 identity.isolation,
-                identity.host_pid,
-                identity.worker_pid,
-                identity.worker_tid,
-                if identity.write_visible { "yes" } else { "no" }
+                id("host_pid", identity.host_pid),
+                identity
+                    .worker_pid_by_host
+                    .map_or("none".to_owned(), |pid| id("worker_pid_by_host", pid)),
+                id("worker_pid", identity.worker_pid),
+                id("worker_tid", identity.worker_tid),
+                yes_or_no(Some(identity.write_visible))
             )
         })
         .collect();
@@ -235,22 +308,28 @@ fn sharing(comparison: &Comparison) -> String {
         "what it came to",
     ]
     .map(str::to_owned);
-    let id = |pid: Option<u32>| pid.map_or("none of its own".to_owned(), |pid| pid.to_string());
-    let yes = |is_so: bool| if is_so { "yes" } else { "no" };
     let rows: Vec<String> = comparison
         .sharing
         .iter()
-        .map(|sharing| {
+        .enumerate()
+        .map(|(place, sharing)| {
+            let of = |field: &str, value: u64| count(&format!("sharing.{place}.{field}"), value);
+            let id = |field: &str, pid: Option<u32>| {
+                pid.map_or("none of its own".to_owned(), |pid| of(field, pid.into()))
+            };
             format!(
                 "<tr><th scope=\"row\">{}</th><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>\n",
                 sharing.isolation,
-                sharing.host_pid,
-                id(sharing.writer_pid),
-                id(sharing.reader_pid),
-                yes(sharing.write_visible),
-                yes(sharing.host_sees_write),
-                sharing.additions,
-                sharing.counted
+                of("host_pid", sharing.host_pid.into()),
+                id("writer_pid", sharing.writer_pid),
+                id("reader_pid", sharing.reader_pid),
+                yes_or_no(Some(sharing.write_visible)),
+                yes_or_no(Some(sharing.host_sees_write)),
+                of("additions", sharing.additions),
+                u64::try_from(sharing.counted).map_or_else(
+                    |_| sharing.counted.to_string(),
+                    |counted| of("counted", counted)
+                )
             )
         })
         .collect();
@@ -269,13 +348,14 @@ fn parts(parts: &[PartInfo]) -> String {
     let head = ["part", "rounds", "took", "no more rounds because"].map(str::to_owned);
     let rows: Vec<String> = parts
         .iter()
-        .map(|part| {
+        .enumerate()
+        .map(|(place, part)| {
             format!(
                 "<tr><th scope=\"row\">{}: {}</th><td>{}</td><td>{}</td><td>{}</td></tr>\n",
                 escape(&part.experiment),
                 escape(&part.part),
-                part.rounds,
-                seconds(part.took_s),
+                count(&format!("parts.{place}.rounds"), part.rounds as u64),
+                span(&format!("parts.{place}.took_s"), part.took_s),
                 ended(part.ended)
             )
         })
@@ -316,9 +396,19 @@ pub(super) fn method(comparison: &Comparison) -> String {
     )
 }
 
-/// The whole result as a file to keep. A comparison that cannot be written as JSON has none.
+/// Bytes of a file to keep in one link, before base64. Chromium follows no address of more than 2 MiB, a
+/// `data:` address included.
+const PIECE: usize = 1 << 20;
+
+/// The whole result as a file to keep, compressed; in pieces where it is large. A comparison that cannot
+/// be written as JSON has none.
 pub(super) fn download(comparison: &Comparison) -> String {
     let Ok(json) = serde_json::to_string(comparison) else {
+        return String::new();
+    };
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    let written = encoder.write_all(json.as_bytes());
+    let Ok(packed) = written.and_then(|()| encoder.finish()) else {
         return String::new();
     };
     let name: String = comparison
@@ -328,12 +418,37 @@ pub(super) fn download(comparison: &Comparison) -> String {
         .filter(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
         .take(40)
         .collect();
-    let name = format!("cofferdam-{name}.json");
     let size = ByteSize::from_bytes(u64::try_from(json.len()).unwrap_or(u64::MAX));
+    links(&format!("cofferdam-{name}.json.gz"), &packed, size, PIECE)
+}
+
+/// A link for each piece.
+fn links(name: &str, packed: &[u8], size: ByteSize, piece: usize) -> String {
+    let link = |name: &str, bytes: &[u8], words: &str| {
+        let bytes = STANDARD.encode(bytes);
+        format!("<a download=\"{name}\" href=\"data:application/gzip;base64,{bytes}\">{words}</a>")
+    };
+    if packed.len() <= piece {
+        let words = format!("Download all samples ({size} of JSON, packed by gzip)");
+        return format!("<p class=\"download\">{}</p>\n", link(name, packed, &words));
+    }
+    let pieces: Vec<String> = packed
+        .chunks(piece)
+        .enumerate()
+        .map(|(number, bytes)| {
+            let number = number + 1;
+            link(
+                &format!("{name}.{number:03}"),
+                bytes,
+                &format!("part {number}"),
+            )
+        })
+        .collect();
     format!(
-        "<p class=\"download\"><a download=\"{name}\" href=\"data:application/json;base64,{}\">Download \
-         all samples ({size} of JSON)</a></p>\n",
-        STANDARD.encode(json)
+        "<p class=\"download\">Download all samples ({size} of JSON, packed by gzip) in {} parts: {}. \
+         <code>cat {name}.* | gunzip</code> puts them together.</p>\n",
+        pieces.len(),
+        pieces.join(", ")
     )
 }
 
@@ -366,19 +481,39 @@ mod tests {
     fn errors_cannot_become_markup() {
         let text = failures(&sample());
         assert!(text.contains("said &lt;nothing&gt; within"));
-        assert!(text.contains("<td data-label=\"round\">6</td>"));
+        assert!(text.contains("data-field=\"failures.0.round\">6</data></td>"));
+    }
+
+    /// The file that the links of a page make, put together and unpacked.
+    fn kept(page: &str) -> String {
+        let pieces = page.split("base64,").skip(1);
+        let packed: Vec<u8> = pieces
+            .flat_map(|piece| STANDARD.decode(piece.split('"').next().unwrap()).unwrap())
+            .collect();
+        let mut text = String::new();
+        let mut decoder = flate2::read::GzDecoder::new(packed.as_slice());
+        std::io::Read::read_to_string(&mut decoder, &mut text).unwrap();
+        text
     }
 
     #[test]
     fn the_file_to_keep_is_the_comparison() {
         let comparison = sample();
         let text = download(&comparison);
-        let encoded = text.split("base64,").nth(1).unwrap();
-        let encoded = encoded.split('"').next().unwrap();
-        let json = STANDARD.decode(encoded).unwrap();
-        let found: Comparison = serde_json::from_slice(&json).unwrap();
+        let found: Comparison = serde_json::from_str(&kept(&text)).unwrap();
         assert_eq!(found, comparison);
-        assert!(text.contains("download=\"cofferdam-argon2.json\""));
+        assert!(text.contains("download=\"cofferdam-argon2.json.gz\""));
+    }
+
+    #[test]
+    fn a_large_file_comes_in_pieces_that_a_browser_follows() {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+        encoder.write_all(b"so much to keep").unwrap();
+        let packed = encoder.finish().unwrap();
+        let text = links("x.json.gz", &packed, ByteSize::from_bytes(15), 10);
+        assert_eq!(text.matches("<a ").count(), packed.len().div_ceil(10));
+        assert!(text.contains("download=\"x.json.gz.001\"") && text.contains(">part 2</a>"));
+        assert_eq!(kept(&text), "so much to keep");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! From which length of a call on does the second wall cost next to nothing?
 
-use super::element::{Source, table};
+use super::element::{Source, escape, table};
 use super::plot::{Anchor, Axis, Ink, Key, Mark, Plot, Scale, Weight, byte_label};
 use crate::experiment::Unit;
 use crate::report::crossover::{Crossover, CrossoverPoint};
@@ -166,16 +166,13 @@ fn caption(crossover: &Crossover) -> String {
     let all = Source::Crossover("all");
     let job = all.number("job_s", crossover.job_s, &seconds(crossover.job_s));
     #[expect(clippy::cast_precision_loss, reason = "a payload far below 2^53 bytes")]
+    let share = all.number("share", crossover.share, &tick(crossover.share));
     let verdict = match crossover.payload_bytes {
         Some(bytes) => format!(
-            "pays less than {} with payloads up to {}",
-            tick(crossover.share),
+            "pays less than {share} with payloads up to {}",
             all.number("payload_bytes", bytes as f64, &byte_label(bytes))
         ),
-        None => format!(
-            "does not surely pay less than {} with any payload that was measured",
-            tick(crossover.share)
-        ),
+        None => format!("does not surely pay less than {share} with any payload that was measured"),
     };
     let head = [
         "payload",
@@ -184,8 +181,13 @@ fn caption(crossover: &Crossover) -> String {
     ]
     .map(str::to_owned);
     let rows: Vec<String> = crossover.points.iter().map(table_row).collect();
+    let reach = crossover.reach.as_ref().map(|reach| {
+        let words = escape(&reach.words());
+        format!(" Interpolated between the payloads that were measured, that is {words}.")
+    });
     format!(
-        "Bands, from left to right as in the legend: intervals. A job of this guest, {job} in a thread, {verdict}.{}",
+        "Bands, from left to right as in the legend: intervals. A job of this guest, {job} in a thread, {verdict}.{}{}",
+        reach.unwrap_or_default(),
         table("figures", "How long a call must be", &head, &rows)
     )
 }

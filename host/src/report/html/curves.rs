@@ -104,9 +104,19 @@ pub(super) fn scaling(comparison: &Comparison) -> Vec<Plot> {
             "The same for a guest that does next to nothing.",
         ),
     ];
-    let plots = curves
-        .iter()
-        .filter_map(|curve| by_workers(comparison, curve));
+    let plots = curves.iter().filter_map(|curve| {
+        let plot = by_workers(comparison, curve)?;
+        let guest = curve.only.first().map(|(_, guest)| *guest);
+        let knee = comparison
+            .knees
+            .iter()
+            .find(|knee| Some(knee.guest.as_str()) == guest);
+        let knee = knee.map(|knee| format!(" {}", escape(&knee.sentence())));
+        Some(Plot {
+            caption: plot.caption + &knee.unwrap_or_default(),
+            ..plot
+        })
+    });
     plots.collect()
 }
 

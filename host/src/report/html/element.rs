@@ -4,6 +4,7 @@
 use std::fmt::Write;
 
 use crate::mail::printable;
+use crate::report::prose::Figure;
 use crate::stats::Interval;
 
 /// Text for an element or for an attribute in double quotes.
@@ -22,20 +23,11 @@ pub(super) fn escape(text: &str) -> String {
     safe
 }
 
-/// What a printed number is computed from.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Source<'s> {
-    /// A row, by its id.
-    Row(&'s str),
-    /// A fault in an isolation: `trap/thread`.
-    Containment(&'s str),
-    /// A payload in bytes, or `all`.
-    Crossover(&'s str),
-}
+pub(super) use crate::report::prose::Source;
 
 impl Source<'_> {
     /// A number as it is shown, with its full precision and its origin for whoever recomputes it.
-    pub(super) fn number(self, field: &str, value: f64, shown: &str) -> String {
+    pub(in crate::report::html) fn number(self, field: &str, value: f64, shown: &str) -> String {
         if !value.is_finite() {
             return super::words::NONE.to_owned();
         }
@@ -47,12 +39,12 @@ impl Source<'_> {
     }
 
     /// The same for a word.
-    pub(super) fn word(self, field: &str, shown: &str) -> String {
+    pub(in crate::report::html) fn word(self, field: &str, shown: &str) -> String {
         format!("<span {}>{}</span>", self.attributes(field), escape(shown))
     }
 
     /// A median and its interval: `1.03 [1.01, 1.05]`; with its confidence if this is not the usual one.
-    pub(super) fn interval(
+    pub(in crate::report::html) fn interval(
         self,
         field: &str,
         interval: Interval,
@@ -76,18 +68,45 @@ impl Source<'_> {
         text
     }
 
+    /// A whole number of something.
+    pub(in crate::report::html) fn whole(self, field: &str, count: u64) -> String {
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "what is counted stays below 2^53"
+        )]
+        self.number(field, count as f64, &count.to_string())
+    }
+
     fn attributes(self, field: &str) -> String {
-        let (kind, name) = match self {
-            Self::Row(name) => ("row", name),
-            Self::Containment(name) => ("containment", name),
-            Self::Crossover(name) => ("crossover", name),
-        };
+        let (kind, name) = self.parts();
         format!(
-            "data-{kind}=\"{}\" data-field=\"{}\"",
+            "data-{}=\"{}\" data-field=\"{}\"",
+            kind.name(),
             escape(name),
             escape(field)
         )
     }
+}
+
+/// A sentence whose numbers say where they come from. A file can hold anything: figures that are not in
+/// the text, or not in their order, are left out.
+pub(super) fn prose(text: &str, figures: &[Figure]) -> String {
+    let mut html = String::new();
+    let mut at = 0;
+    for figure in figures {
+        let Some(end) = figure.at.checked_add(figure.bytes) else {
+            continue;
+        };
+        let (Some(before), Some(shown)) = (text.get(at..figure.at), text.get(figure.at..end))
+        else {
+            continue;
+        };
+        html.push_str(&escape(before));
+        html.push_str(&figure.source().number(&figure.field, figure.value, shown));
+        at = end;
+    }
+    html.push_str(&escape(text.get(at..).unwrap_or_default()));
+    format!("<span data-prose>{html}</span>")
 }
 
 /// The anchor of a row, from its id.
@@ -145,6 +164,25 @@ mod tests {
             Source::Row("a.b[c=<1>]").number("ratio.median", 0.5, "0.50"),
             "<data value=\"0.5\" data-row=\"a.b[c=&lt;1&gt;]\" data-field=\"ratio.median\">0.50</data>"
         );
+    }
+
+    #[test]
+    fn the_numbers_of_a_sentence_say_where_they_come_from() {
+        let marked = format!("a < {}.", Source::Row("b").mark("c", 1.5, "1.50"));
+        let read = crate::report::prose::Prose::read(&marked);
+        let number = "<data value=\"1.5\" data-row=\"b\" data-field=\"c\">1.50</data>";
+        let expected = format!("<span data-prose>a &lt; {number}.</span>");
+        assert_eq!(prose(&read.text, &read.figures), expected);
+    }
+
+    #[test]
+    fn figures_that_are_not_in_the_text_are_left_out() {
+        let read = crate::report::prose::Prose::read(&Source::Row("b").mark("c", 1.5, "é"));
+        let mut figures = read.figures;
+        for (at, bytes) in [(1, 1), (0, 1), (9, 1), (usize::MAX, 2)] {
+            (figures[0].at, figures[0].bytes) = (at, bytes);
+            assert_eq!(prose(&read.text, &figures), "<span data-prose>é</span>");
+        }
     }
 
     #[test]

@@ -6,9 +6,13 @@
 //! Each number that comes from samples says what it is, for whoever recomputes it:
 //! `<data value="0.0042" data-row="start.first_reply[cache=warm]" data-field="arms.process.value">`.
 //! `value` is the number in full. `data-row` is the id of a row, and `data-field` the way to the number
-//! in it (`rounds` is not in the row: it counts the rounds in which both arms have samples). Instead of
-//! `data-row` there may be `data-containment="trap/thread"`, or `data-crossover` with a payload in
-//! bytes, or with `all` for what holds for all of them.
+//! in it (`rounds` is not in the row: it counts the rounds in which both arms have samples; nor are `gap`,
+//! how far the two values lie apart, `excess`, how far the ratio lies above 1, and `fewest`, the rounds of
+//! the arm with the fewest). Instead of `data-row` there may be `data-containment="trap/thread"`;
+//! `data-crossover` with a payload in bytes, or with `all` for what holds for all of them; `data-quotient`
+//! with an arm of a row by an arm of a row, round by round; `data-finding` for what one claim or piece of
+//! advice computes for itself; and `data-result` for a field of the result that is no measurement. A
+//! sentence in which no other numbers stand is a `data-prose`.
 
 mod conditions;
 mod crossing;
@@ -26,8 +30,7 @@ use std::fmt::Write;
 
 use super::result::{Comparison, Row};
 use super::words;
-use crate::units::{ByteSize, seconds};
-use element::escape;
+use element::{escape, prose};
 
 /// Nothing is loaded, and nothing runs.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:";
@@ -45,6 +48,11 @@ pub fn html(comparison: &Comparison) -> String {
             "faults",
             "When something goes wrong",
             verdicts::containment(comparison),
+        ),
+        (
+            "escape",
+            "When a guest gets out of the sandbox",
+            verdicts::reached(comparison),
         ),
         ("plots", "Plots", plots(comparison)),
         ("numbers", "All numbers", rows::rows(comparison)),
@@ -91,8 +99,8 @@ fn headline(comparison: &Comparison) -> String {
         "<h1>{}: threads and processes compared</h1>\n\
          <p class=\"meta\">A guest of {}; a job takes about {}. {}. {}.</p>\n",
         escape(&guest.name),
-        ByteSize::from_bytes(guest.bytes),
-        seconds(guest.job_s),
+        conditions::bytes("guest.bytes", guest.bytes),
+        conditions::span("guest.job_s", guest.job_s),
         escape(&comparison.machine.summary()),
         words::utc(comparison.unix_time),
     );
@@ -120,9 +128,14 @@ fn headline(comparison: &Comparison) -> String {
             "NOT AS EXPECTED: {more} faults had other outcomes than they should."
         ))),
     }
-    for sentence in &advice.sentences {
+    for (number, sentence) in advice.sentences.iter().enumerate() {
+        let figures = advice.figures.get(number).map_or(&[][..], Vec::as_slice);
         // Writing to a String cannot fail.
-        let _ = writeln!(text, "<p class=\"advice\">{}</p>", escape(sentence));
+        let _ = writeln!(text, "<p class=\"advice\">{}</p>", prose(sentence, figures));
+    }
+    if !advice.rows.is_empty() {
+        let rows = verdicts::links(comparison, &advice.rows);
+        let _ = writeln!(text, "<p class=\"meta\">The advice rests on {rows}.</p>");
     }
     if let Some(deployment) = &advice.deployment {
         let _ = writeln!(
@@ -187,8 +200,8 @@ mod tests {
             .filter_map(|rest| rest.split('"').next())
             .collect();
         let expected = [
-            "claims", "faults", "plots", "numbers", "warnings", "failures", "machine", "settings",
-            "method", "again",
+            "claims", "faults", "escape", "plots", "numbers", "warnings", "failures", "machine",
+            "settings", "method", "again",
         ];
         assert_eq!(headings, expected);
     }

@@ -8,7 +8,14 @@ use crate::experiment::{Arm, Param};
 use crate::report::result::{Comparison, Row};
 use crate::report::words::{NONE, show};
 
-const ARMS: [Arm; 2] = [Arm::Process, Arm::Thread];
+/// The arms whose phases are told, from top to bottom, as far as they were measured.
+const ARMS: [Arm; 4] = [Arm::Thread, Arm::Process, Arm::Exec, Arm::Spare];
+
+/// Those of them that have phases here.
+fn arms(phases: &[(usize, &Row)]) -> Vec<Arm> {
+    let has = |arm: &Arm| phases.iter().any(|(_, row)| row.value(*arm).is_some());
+    ARMS.into_iter().filter(has).collect()
+}
 
 /// A phase is left out of a second plot if it takes more of each bar than this: the others could not
 /// be seen beside it.
@@ -55,8 +62,9 @@ pub(super) fn plots(comparison: &Comparison) -> Vec<Plot> {
 
 /// The phase that leaves next to no room for the others, if there is one.
 fn longest(phases: &[(usize, &Row)]) -> Option<usize> {
+    let arms = arms(phases);
     let takes_most = |phase: &&(usize, &Row)| {
-        ARMS.into_iter().all(|arm| {
+        arms.iter().all(|&arm| {
             let sum: f64 = phases.iter().map(|(_, row)| length(row, arm)).sum();
             length(phase.1, arm) > LONGEST * sum
         })
@@ -83,19 +91,23 @@ fn phase_name(row: &Row) -> String {
 /// A bar for each arm, with a numbered box for each phase.
 fn bars(name: &str, title: &str, phases: &[(usize, &Row)], with_table: bool) -> Option<Plot> {
     let sum = |arm| phases.iter().map(|(_, row)| length(row, arm)).sum::<f64>();
-    let longest = ARMS.into_iter().map(sum).fold(0.0, f64::max);
+    // The first one on top.
+    let arms: Vec<(Arm, f64)> = arms(phases)
+        .into_iter()
+        .rev()
+        .zip((0..4u8).map(|place| f64::from(place) + 0.5))
+        .collect();
+    let top = arms.last()?.1 + 0.5;
+    let longest = arms.iter().map(|(arm, _)| sum(*arm)).fold(0.0, f64::max);
     let unit = phases.first()?.1.unit;
     if longest <= 0.0 {
         return None;
     }
     let x = Axis::over("time", Scale::Linear, unit, [0.0, longest].into_iter())?;
-    let ticks = ARMS
-        .into_iter()
-        .zip([0.5, 1.5])
-        .map(|(arm, at)| (at, arm.to_string()));
-    let y = Axis::new("", Scale::Linear, 0.0, 2.0)?.with_ticks(ticks);
+    let ticks = arms.iter().map(|(arm, at)| (*at, arm.to_string()));
+    let y = Axis::new("", Scale::Linear, 0.0, top)?.with_ticks(ticks);
     let mut marks = Vec::new();
-    for (arm, middle) in ARMS.into_iter().zip([0.5, 1.5]) {
+    for (arm, middle) in arms {
         let mut from = 0.0;
         for (number, row) in phases {
             let to = from + length(row, arm);
@@ -121,7 +133,7 @@ fn bars(name: &str, title: &str, phases: &[(usize, &Row)], with_table: bool) -> 
         name: name.to_owned(),
         title: title.to_owned(),
         description:
-            "One bar for each isolation, made of its phases one after the other. The table \
+            "One bar for each way to live or to start, made of its phases one after the other. The table \
             names the numbers."
                 .to_owned(),
         x,
@@ -141,7 +153,9 @@ fn ink(number: usize) -> Ink {
 }
 
 fn phase_table(title: &str, phases: &[(usize, &Row)]) -> String {
-    let head = ["phase", "thread", "process"].map(str::to_owned);
+    let arms = arms(phases);
+    let names = arms.iter().map(|arm| format!(">{arm}"));
+    let head: Vec<String> = ["phase".to_owned()].into_iter().chain(names).collect();
     let rows: Vec<String> = phases
         .iter()
         .map(|(number, row)| {
@@ -152,13 +166,13 @@ fn phase_table(title: &str, phases: &[(usize, &Row)]) -> String {
                 number + 1,
                 escape(&phase_name(row)),
             );
-            for arm in [Arm::Thread, Arm::Process] {
+            for &arm in &arms {
                 let cell = row.value(arm).map_or(NONE.to_owned(), |value| {
                     let field = format!("arms.{arm}.value");
                     Source::Row(&id).number(&field, value, &show(value, row.unit))
                 });
                 // Writing to a String cannot fail.
-                let _ = write!(text, "<td>{cell}</td>");
+                let _ = write!(text, "<td class=\"number\">{cell}</td>");
             }
             text.push_str("</tr>\n");
             text
@@ -200,6 +214,35 @@ mod tests {
         assert!(words(&plots[1]).iter().all(|word| word == "4"));
         assert!(!words(&plots[2]).contains(&"4".to_owned()));
         assert!(words(&plots[2]).contains(&"3".to_owned()));
+    }
+
+    #[test]
+    fn the_phases_of_every_start_are_told() {
+        let mut comparison = sample();
+        for row in &mut comparison.rows {
+            if row.experiment == "start" && row.metric == "phase" {
+                let of_process = row.arms[&Arm::Process].clone();
+                row.arms.insert(Arm::Exec, of_process);
+            }
+        }
+        let plots = plots(&comparison);
+        assert_eq!(
+            plots[0]
+                .caption
+                .matches("data-field=\"arms.exec.value\"")
+                .count(),
+            5
+        );
+        assert!(plots[0].caption.contains(">exec</th>"));
+        assert!(!plots[1].caption.contains(">exec</th>"));
+        let bars = |plot: &Plot| {
+            plot.marks
+                .iter()
+                .filter(|mark| matches!(mark, Mark::Bar(..)))
+                .count()
+        };
+        // Five phases of each of three, of which none is too short to be seen but those of the thread.
+        assert!(bars(&plots[0]) > 10, "{}", bars(&plots[0]));
     }
 
     #[test]

@@ -2,12 +2,16 @@
 
 use std::fmt::Write;
 
-use super::element::{Source, anchor, escape, table};
+use super::element::{Source, anchor, escape, prose, table};
 use crate::experiment::Fate;
 use crate::options::Isolation;
 use crate::report::claims::{Claim, ClaimVerdict};
+use crate::report::prose::Prose;
+use crate::report::reach::{self, Reached};
 use crate::report::result::{Comparison, ContainmentRow};
-use crate::report::words::{NONE, claim_verdict, fate_sign, faults, injected, others_lost};
+use crate::report::words::{
+    NONE, claim_verdict, digits, fate_sign, faults, injections, one_look, others_lost,
+};
 use crate::units::seconds;
 
 /// The claims and what became of them.
@@ -15,27 +19,20 @@ pub(super) fn claims(comparison: &Comparison) -> String {
     if comparison.claims.is_empty() {
         return "<p>No claim was put to the test.</p>\n".to_owned();
     }
-    let ids: Vec<String> = comparison.rows.iter().map(super::Row::id).collect();
     let head = ["claim", "verdict", "evidence"].map(str::to_owned);
     let rows: Vec<String> = comparison
         .claims
         .iter()
-        .map(|claim| claim_row(claim, &ids))
+        .map(|claim| claim_row(comparison, claim))
         .collect();
     let caption = "What is commonly said, for this guest on this machine";
     table("claims stack", caption, &head, &rows)
 }
 
-fn claim_row(claim: &Claim, ids: &[String]) -> String {
-    let class = match claim.verdict {
-        ClaimVerdict::Confirmed => "good",
-        ClaimVerdict::Refuted => "bad",
-        ClaimVerdict::Depends => "middling",
-        ClaimVerdict::NotMeasured => "plain",
-    };
-    let (sign, word) = claim_verdict(claim.verdict);
-    let rows: Vec<String> = claim
-        .rows
+/// Ids of rows, each with a link to its row if that is there.
+pub(super) fn links(comparison: &Comparison, rows: &[String]) -> String {
+    let ids: Vec<String> = comparison.rows.iter().map(super::Row::id).collect();
+    let links: Vec<String> = rows
         .iter()
         .map(|id| {
             let name = escape(id);
@@ -46,17 +43,28 @@ fn claim_row(claim: &Claim, ids: &[String]) -> String {
             }
         })
         .collect();
-    let rests = if rows.is_empty() {
+    links.join(", ")
+}
+
+fn claim_row(comparison: &Comparison, claim: &Claim) -> String {
+    let class = match claim.verdict {
+        ClaimVerdict::Confirmed => "good",
+        ClaimVerdict::Refuted => "bad",
+        ClaimVerdict::Depends => "middling",
+        ClaimVerdict::NotMeasured => "plain",
+    };
+    let (sign, word) = claim_verdict(claim.verdict);
+    let rests = if claim.rows.is_empty() {
         String::new()
     } else {
-        format!("<p>Rests on {}.</p>", rows.join(", "))
+        format!("<p>Rests on {}.</p>", links(comparison, &claim.rows))
     };
     format!(
         "<tr id=\"claim-{id}\"><th scope=\"row\">{}<p><code>{id}</code></p></th>\
          <td data-label=\"verdict\"><span class=\"badge {class}\">{sign} {word}</span></td>\
          <td data-label=\"evidence\">{}{rests}</td></tr>\n",
         escape(&claim.claim),
-        escape(&claim.evidence),
+        prose(&claim.evidence, &claim.figures),
         id = escape(&claim.id),
     )
 }
@@ -91,12 +99,67 @@ pub(super) fn containment(comparison: &Comparison) -> String {
     let caption = "Who died, and what became of the jobs of others";
     let note = "A thread has no signals of its own: what is sent to it, its process gets. \
         Jobs of others: those that ran beside the fault or after it; p99: the 99th percentile of \
-        their latency before the fault and from it on: one look without an interval.";
+        their latency before the fault and from it on";
+    let read = Prose::read(&injections(&comparison.containment));
     format!(
-        "{}<p class=\"meta\">{} {note}</p>\n",
+        "{}<p class=\"meta\">{} {note}{}.</p>\n",
         table("faults stack", caption, &head, &rows),
-        injected(&comparison.containment)
+        prose(&read.text, &read.figures),
+        one_look(&comparison.containment)
     )
+}
+
+/// What native code could do in a guest's place: all of it, behind a summary.
+pub(super) fn reached(comparison: &Comparison) -> String {
+    let rows = reach::rows(comparison);
+    if rows.is_empty() {
+        return "<p>It was not tried.</p>\n".to_owned();
+    }
+    let mut text = String::new();
+    for isolation in [Isolation::Thread, Isolation::Process] {
+        if let Some(reached) = Reached::of(comparison, isolation) {
+            // Writing to a String cannot fail.
+            let _ = writeln!(
+                text,
+                "<p>In a {isolation} {} of {} came through.</p>",
+                reached.through.len(),
+                reached.tried
+            );
+        }
+    }
+    let hardening = reach::hardening(comparison);
+    if !hardening.is_empty() {
+        let _ = writeln!(
+            text,
+            "<p class=\"meta\">Processes: {}.</p>",
+            escape(&hardening)
+        );
+    }
+    let head = ["it", "in a thread", "in a process"].map(str::to_owned);
+    let lines: Vec<String> = rows
+        .iter()
+        .map(|(title, cells)| {
+            let [thread, process] = cells.each_ref().map(|cell| {
+                let class = match cell.as_str() {
+                    "came through" => "bad",
+                    "not tried" => "",
+                    _ => "good",
+                };
+                format!("<td class=\"{class}\">{}</td>", escape(cell))
+            });
+            format!(
+                "<tr><th scope=\"row\">{}</th>{thread}{process}</tr>\n",
+                escape(title)
+            )
+        })
+        .collect();
+    let caption = "What native code could do in a guest's place";
+    let _ = writeln!(
+        text,
+        "<details><summary>Each of them</summary>\n{}</details>",
+        table("faults stack", caption, &head, &lines)
+    );
+    text
 }
 
 fn fate(row: &ContainmentRow) -> String {
@@ -133,10 +196,7 @@ fn fate(row: &ContainmentRow) -> String {
 /// What else there is to say, in parts of a sentence.
 fn facts(row: &ContainmentRow, source: Source<'_>) -> Vec<String> {
     let span = |field: &str, value: f64| source.number(field, value, &seconds(value));
-    let count = |field: &str, value: u64| {
-        #[expect(clippy::cast_precision_loss, reason = "far below 2^53 jobs")]
-        source.number(field, value as f64, &value.to_string())
-    };
+    let count = |field: &str, value: u64| source.whole(field, value);
     let mut facts = vec![others_lost(row, || {
         format!(
             "{} of {} jobs of others lost",
@@ -154,11 +214,18 @@ fn facts(row: &ContainmentRow, source: Source<'_>) -> Vec<String> {
             of("bystander_p99_after_s", after)
         ));
     }
-    if let Some(recovery) = row.recovery_s {
+    if let Some(rise) = row.p99_rise {
         facts.push(format!(
-            "works again after {}",
-            span("recovery_s", recovery)
+            "it rose by a factor of {}",
+            source.interval("p99_rise", rise, digits)
         ));
+    }
+    if let Some(recovery) = row.recovery_s {
+        let shown = row.recovery.map_or_else(
+            || span("recovery_s", recovery),
+            |found| source.interval("recovery", found, seconds),
+        );
+        facts.push(format!("works again after {shown}"));
     }
     if let Some(ended) = &row.host_ended {
         facts.push(format!("the host ended: {}", escape(ended)));
@@ -215,13 +282,14 @@ mod tests {
     #[test]
     fn the_table_says_how_often_it_was_tried() {
         let mut comparison = sample();
-        let told = "<p class=\"meta\">Each was injected 3 times; of several injections the worst fate \
-                    counts; times are medians. A thread has no signals of its own";
+        let told = "<p class=\"meta\"><span data-prose>Each was injected <data value=\"3\" \
+                    data-finding=\"faults\" data-field=\"most\">3</data> times; of several injections the \
+                    worst fate counts; times are medians.</span> A thread has no signals of its own";
         assert_eq!(containment(&comparison).matches(told).count(), 1);
         for row in &mut comparison.containment {
             row.injections = 1;
         }
-        let told = "<p class=\"meta\">Each was injected once. A thread has no signals of its own";
+        let told = "<p class=\"meta\"><span data-prose>Each was injected once.</span> A thread has no signals of its own";
         assert_eq!(containment(&comparison).matches(told).count(), 1);
     }
 

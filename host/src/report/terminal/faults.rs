@@ -4,7 +4,7 @@ use super::{Column, Page, Paint, Side, show, tied};
 use crate::experiment::{Fate, Fault, Unit};
 use crate::options::Isolation;
 use crate::report::result::{Comparison, ContainmentRow};
-use crate::report::words::{injected, others_lost};
+use crate::report::words::{injected, one_look, others_lost};
 use crate::units::three_digits;
 
 /// What the table must not be taken for.
@@ -49,9 +49,10 @@ pub(super) fn faults(page: &mut Page, comparison: &Comparison) {
     }
     page.table(&columns, lines);
     page.sentence(&format!(
-        "{} Lost: jobs of others. p99 × n: theirs rose by that factor; told from {BUMP} on, and one look \
-         without an interval. Time: until its pool works again. {SIGNALS}",
-        injected(rows)
+        "{} Lost: jobs of others. p99 × n: theirs rose by that factor; told from {BUMP} on{}. Time: until \
+         its pool works again. {SIGNALS}",
+        injected(rows),
+        one_look(rows)
     ));
 }
 
@@ -65,10 +66,17 @@ fn cell(row: Option<&ContainmentRow>) -> (String, Paint) {
         said.push(others_lost(row, counted));
     }
     if let Some(factor) = bump(row).filter(|factor| *factor >= BUMP) {
-        said.push(tied(&format!("p99 × {}", three_digits(factor))));
+        let ends = row.p99_rise.map_or(String::new(), |rise| {
+            format!(" [{}, {}]", three_digits(rise.low), three_digits(rise.high))
+        });
+        said.push(tied(&format!("p99 × {}{ends}", three_digits(factor))));
     }
-    if let Some(span) = row.recovery_s.filter(|span| span.is_finite()) {
-        said.push(tied(&show(span, Unit::Seconds)));
+    if let Some(recovery) = row.recovery_s.filter(|span| span.is_finite()) {
+        let span = |value| show(value, Unit::Seconds);
+        let ends = row.recovery.map_or(String::new(), |recovery| {
+            format!(" [{}, {}]", span(recovery.low), span(recovery.high))
+        });
+        said.push(tied(&format!("{}{ends}", span(recovery))));
     }
     let said = said.join("; ");
     if !row.as_expected() {
@@ -83,8 +91,11 @@ fn cell(row: Option<&ContainmentRow>) -> (String, Paint) {
     (said, paint)
 }
 
-/// How many times longer the others' slowest jobs took.
+/// How many times longer the others' slowest jobs took: by injections where there are enough of them.
 fn bump(row: &ContainmentRow) -> Option<f64> {
+    if let Some(rise) = row.p99_rise {
+        return Some(rise.median);
+    }
     let factor = row.bystander_p99_after_s? / row.bystander_p99_before_s?;
     factor.is_finite().then_some(factor)
 }

@@ -7,6 +7,7 @@ use crate::printable;
 use crate::report::claims::ClaimVerdict;
 use crate::report::crossover::{Crossover, CrossoverPoint};
 use crate::report::deploy::{Deployment, Trust};
+use crate::report::knee::Knee;
 use crate::report::result::Comparison;
 use crate::report::words::sure;
 use crate::runtime::InstancePolicy;
@@ -16,6 +17,13 @@ use crate::units::{ByteSize, three_digits};
 pub(super) fn crossover(page: &mut Page, comparison: &Comparison) {
     if let Some(text) = comparison.crossover.as_ref().and_then(sentences) {
         page.heading("crossover: ", &text);
+    }
+}
+
+pub(super) fn knees(page: &mut Page, comparison: &Comparison) {
+    let sentences: Vec<String> = comparison.knees.iter().map(Knee::sentence).collect();
+    if !sentences.is_empty() {
+        page.heading("knee: ", &sentences.join(" "));
     }
 }
 
@@ -75,6 +83,9 @@ fn sentences(crossover: &Crossover) -> Option<String> {
                 )
             }
         };
+        if let Some(reach) = &crossover.reach {
+            text += &format!(" Interpolated, that is {}.", reach.words());
+        }
     }
     Some(text)
 }
@@ -249,12 +260,14 @@ mod tests {
         assert!(!text.contains("64 B"), "{text}");
         assert!(
             text.ends_with(
-                "A job of this guest takes 12.1 ms: long enough for up to 1 MiB of what was measured."
+                "A job of this guest takes 12.1 ms: long enough for up to 1 MiB of what was measured. \
+                 Interpolated, that is 1.22 MiB [1.19 MiB, 1.23 MiB]."
             ),
             "{text}"
         );
         let none = Crossover {
             payload_bytes: None,
+            reach: None,
             ..crossover.clone()
         };
         assert!(

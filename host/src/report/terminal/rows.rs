@@ -259,7 +259,7 @@ fn beside(page: &mut Page, rows: &[&Row]) {
     }
 }
 
-/// The phases of one thing, in both arms.
+/// The phases of one thing: in both arms that are compared, and in those that start otherwise.
 fn where_time_goes(page: &mut Page, phases: &[&Row]) {
     for (above, below) in pairs(phases) {
         let of_pair = |row: &&Row| row.compared == (above, below);
@@ -269,16 +269,22 @@ fn where_time_goes(page: &mut Page, phases: &[&Row]) {
                 ("", [(row, _), ..]) => printable(&row.title),
                 (common, _) => common.to_owned(),
             };
+            let others = [Arm::Exec, Arm::Spare].into_iter().filter(|arm| {
+                let mut rows = ladder.rungs.iter();
+                rows.any(|(row, _)| row.value(*arm).is_some())
+            });
+            let arms: Vec<Arm> = [below, above].into_iter().chain(others).collect();
             let told: Vec<String> = ladder
                 .rungs
                 .iter()
                 .filter_map(|(row, _)| {
                     let phase = printable(&row.params.get("phase")?.to_string());
-                    let (first, second) = (value_of(row, below), value_of(row, above));
-                    Some(tied(&format!("{phase} {first} / {second}")))
+                    let values: Vec<String> = arms.iter().map(|&arm| value_of(row, arm)).collect();
+                    Some(tied(&format!("{phase} {}", values.join(" / "))))
                 })
                 .collect();
-            let lead = format!("Phases {what}, {below} / {above}: ");
+            let names: Vec<&str> = arms.iter().map(|arm| arm.name()).collect();
+            let lead = format!("Phases {what}, {}: ", names.join(" / "));
             page.item(&lead, Paint::None, &told.join(", "), 2);
         }
     }
