@@ -4,6 +4,11 @@
 //! These are proofs and no benchmarks: the times that they print are those of a machine that does nothing
 //! else, and say nothing beside another arm.
 
+#[path = "endure/inject.rs"]
+mod inject;
+#[path = "endure/recovery.rs"]
+mod recovery;
+
 use std::fs;
 use std::ops::Range;
 use std::process::ExitCode;
@@ -32,6 +37,12 @@ enum What {
     Jobs(Jobs),
     /// Kill the worker and use its successor, over and over, and look for what stays behind
     Cycles(Cycles),
+    /// Make faults of the catalogue happen at random, and see who survives
+    Inject(inject::Inject),
+    /// Measure how long it takes until all is well again after a fault, and how late a hang is noticed
+    Recovery(recovery::Recovery),
+    #[command(hide = true)]
+    Sacrifice(inject::Sacrifice),
 }
 
 #[derive(Debug, Args)]
@@ -111,12 +122,18 @@ impl Combination {
 }
 
 fn main() -> ExitCode {
+    if let Some(code) = inject::serve_if_rogue() {
+        return code;
+    }
     if let Some(code) = cofferdam::serve_if_worker() {
         return code;
     }
     let done = match Cli::parse().what {
         What::Jobs(args) => jobs(&args),
         What::Cycles(args) => cycles(&args),
+        What::Inject(args) => inject::inject(&args),
+        What::Recovery(args) => recovery::measure(&args),
+        What::Sacrifice(args) => return args.serve(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

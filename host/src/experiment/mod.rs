@@ -49,8 +49,8 @@ pub(crate) use containment::{Aftermath, Kept};
 pub use effort::Effort;
 pub use escape::{Deed, Reach};
 pub use faults::{
-    CATALOGUE, Ending, Entry, Expected, Fate, Fault, Injector, Loss, Misdeed, Observation, Programs, Proof,
-    Refusal, Setting, document, expected, sacrifice, serve_sacrifice,
+    Also, CATALOGUE, Ending, Entry, Expected, Fate, Fault, How, Injector, Loss, Misdeed, Next,
+    Observation, Programs, Proof, Refusal, Setting, document, expected, sacrifice, serve_sacrifice,
 };
 pub(crate) use injection::Injection;
 pub use left_out::{LeftOut, Reason};

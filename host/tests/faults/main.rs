@@ -1,7 +1,7 @@
 //! Every fault of the catalogue happens, and what comes of it is what the catalogue says.
 //!
 //! This program is its own native worker ([`rogue`]) and its own sacrificial host, so it has a `main` of its own.
-//! `COFFERDAM_FAULTS=all` injects with every way of waiting and both instance policies; without it they take turns.
+//! `COFFERDAM_ALL_WAYS` injects with every way of waiting and both instance policies; without it they take turns.
 //! `--only TEXT` looks only at faults whose name contains it.
 
 #[path = "../common/mod.rs"]
@@ -19,10 +19,13 @@ use cofferdam::experiment::{
     document, sacrifice, serve_sacrifice,
 };
 use cofferdam::{
-    Cache, Guest, InstancePolicy, Isolation, Job, LinkKind, Outcome, StartMethod, WaitPolicy,
+    Cache, Guest, InstancePolicy, Isolation, Job, LinkKind, Outcome, StartMethod, TrapKind,
+    WaitPolicy,
 };
 
-use common::{COFFERDAM, MS, builder, children_of, complete, limits, wait_until};
+use common::{
+    COFFERDAM, MS, Way, builder, children_of, complete, habits, limits, some_ways, wait_until, ways,
+};
 
 /// A test and its name.
 type Test = (&'static str, fn(&Stage));
@@ -68,8 +71,20 @@ fn main() -> ExitCode {
         let setting = serde_json::from_str(setting).expect("a setting");
         return serve_sacrifice(id, setting, &programs(rogue.into(), Path::new(cache)));
     }
+    quieten();
     run_tests(&arguments);
     ExitCode::SUCCESS
+}
+
+/// Keeps the panics that are drills out of the test's output.
+fn quieten() {
+    let told = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let message = panic.payload_as_str().unwrap_or_default();
+        if !message.starts_with("a drill:") {
+            told(panic);
+        }
+    }));
 }
 
 /// Does what the usual test harness does with the arguments that people use.
@@ -145,8 +160,13 @@ impl Stage {
     }
 
     /// Makes a fault happen, in this process if it lives through it.
-    fn inject(&self, injector: &Injector, setting: &Setting, entry: &Entry) -> Observation {
-        let seen = if entry.expected(setting.isolation).ends_the_host() {
+    fn inject(
+        &self,
+        injector: &Injector,
+        setting: &Setting,
+        entry: &Entry,
+    ) -> Result<Observation, String> {
+        if entry.expected(setting.isolation).ends_the_host() {
             let this = std::env::current_exe().expect("this program has a name");
             let setting = serde_json::to_string(setting).expect("it is plain data");
             let mut host = Command::new(this);
@@ -155,8 +175,7 @@ impl Stage {
             sacrifice(&mut host, entry)
         } else {
             injector.inject(entry, || ())
-        };
-        seen.unwrap_or_else(|why| panic!("{} ({setting}): {why}", entry.id))
+        }
     }
 
     /// Makes every fault happen in a setting, and says how many there were.
@@ -164,46 +183,42 @@ impl Stage {
         let injector = Injector::new(setting, &self.programs()).expect("the bystanders work");
         let mut count = 0;
         for entry in self.entries(&setting) {
-            let seen = self.inject(&injector, &setting, entry);
-            complaints.extend(entry.judge(&setting, &seen).err());
+            let judged = match self.inject(&injector, &setting, entry) {
+                Ok(seen) => entry.judge(&setting, &seen),
+                Err(why) => Err(format!("{} ({setting}): {why}", entry.id)),
+            };
+            complaints.extend(judged.err());
             count += 1;
         }
         count
     }
 }
 
-const WAITS: [WaitPolicy; 3] = [WaitPolicy::Auto, WaitPolicy::Park, WaitPolicy::Spin];
-const INSTANCES: [InstancePolicy; 2] = [InstancePolicy::Fresh, InstancePolicy::Reused];
-const STARTS: [StartMethod; 3] = [StartMethod::Exec, StartMethod::Fork, StartMethod::Spare];
-const LINKS: [LinkKind; 2] = [LinkKind::Pipe, LinkKind::Shm];
-
-/// Ways of waiting and of keeping instances: all of them, or some for each place.
-fn manners(place: usize) -> Vec<(WaitPolicy, InstancePolicy)> {
-    let all: Vec<_> = WAITS
-        .into_iter()
-        .flat_map(|wait| INSTANCES.map(|instance| (wait, instance)))
-        .collect();
-    match std::env::var("COFFERDAM_FAULTS").as_deref() {
-        Ok("all") => all,
-        _ => vec![all[(place * 5 + 1) % all.len()]],
+/// Every start method with every link, each with one way of waiting and one instance policy; or with all, if that is
+/// asked for.
+fn some_settings() -> Vec<Setting> {
+    let all = std::env::var_os("COFFERDAM_ALL_WAYS").is_some();
+    let setting = |way: Way| Setting {
+        isolation: Isolation::Process,
+        start: way.start,
+        link: way.link,
+        wait: way.wait,
+        instance: way.instance,
+    };
+    if all {
+        return ways().map(setting).collect();
     }
+    // Pairs of both instance policies: of each the one or the other.
+    let pairs = some_ways();
+    let take = |(place, pair): (usize, &[Way])| setting(pair[place % 2]);
+    pairs.chunks_exact(2).enumerate().map(take).collect()
 }
 
 fn every_fault_in_a_process_ends_as_the_catalogue_says(stage: &Stage) {
     let mut complaints = Vec::new();
     let mut count = 0;
-    let ways = STARTS.into_iter().flat_map(|start| LINKS.map(|link| (start, link)));
-    for (place, (start, link)) in ways.enumerate() {
-        for (wait, instance) in manners(place) {
-            let setting = Setting {
-                isolation: Isolation::Process,
-                start,
-                link,
-                wait,
-                instance,
-            };
-            count += stage.all(setting, &mut complaints);
-        }
+    for setting in some_settings() {
+        count += stage.all(setting, &mut complaints);
     }
     assert!(complaints.is_empty(), "{}", complaints.join("\n"));
     wait_until("the workers are gone", || {
@@ -225,10 +240,14 @@ fn in_threads(wait: WaitPolicy, instance: InstancePolicy) -> Setting {
 fn every_fault_in_a_thread_ends_as_the_catalogue_says(stage: &Stage) {
     let mut complaints = Vec::new();
     let mut count = 0;
-    for place in [0, 1] {
-        for (wait, instance) in manners(place) {
-            count += stage.all(in_threads(wait, instance), &mut complaints);
-        }
+    let all = std::env::var_os("COFFERDAM_ALL_WAYS").is_some();
+    let some = [
+        (WaitPolicy::Auto, InstancePolicy::Fresh),
+        (WaitPolicy::Park, InstancePolicy::Reused),
+    ];
+    let chosen: Vec<_> = if all { habits().collect() } else { some.into() };
+    for (wait, instance) in chosen {
+        count += stage.all(in_threads(wait, instance), &mut complaints);
     }
     assert!(complaints.is_empty(), "{}", complaints.join("\n"));
     say(&format!("{count} faults in threads, each as expected"));
@@ -244,27 +263,43 @@ fn a_wrong_expectation_does_not_pass(stage: &Stage) {
     let injector = Injector::new(setting, &stage.programs()).expect("the bystanders work");
     let entry = named("G1.divide-by-zero");
     let seen = stage.inject(&injector, &setting, entry);
+    let seen = seen.expect("it happens");
     assert_eq!(entry.judge(&setting, &seen), Ok(()));
     let wrong: [(Ending, Loss); 4] = [
         (Ending::Output, Loss::Instance),
-        (Ending::Trapped(cofferdam::TrapKind::Unreachable), Loss::Instance),
+        (Ending::Trapped(TrapKind::Unreachable), Loss::Instance),
         (seen.ending, Loss::Nothing),
         (seen.ending, Loss::Worker),
     ];
     for ends in wrong {
         let changed = Entry {
             thread: Expected::Ends(Box::leak(Box::new([ends]))),
-            ..entry.clone()
+            ..*entry
         };
         let judged = changed.judge(&setting, &seen);
         assert!(judged.is_err(), "{ends:?} passed");
     }
     let spoilt = [
-        Observation { next_as_meant: false, ..seen.clone() },
-        Observation { bystanders_lost: 1, ..seen.clone() },
-        Observation { bystanders: 0, ..seen.clone() },
-        Observation { overrun: MS(1001), ..seen.clone() },
-        Observation { control_characters: true, ..seen.clone() },
+        Observation {
+            next_as_meant: false,
+            ..seen.clone()
+        },
+        Observation {
+            bystanders_lost: 1,
+            ..seen.clone()
+        },
+        Observation {
+            bystanders: 0,
+            ..seen.clone()
+        },
+        Observation {
+            overrun: MS(1001),
+            ..seen.clone()
+        },
+        Observation {
+            control_characters: true,
+            ..seen.clone()
+        },
     ];
     for seen in spoilt {
         let judged = entry.judge(&setting, &seen);
@@ -334,11 +369,15 @@ fn a_guest_with_any_bit_flipped_is_refused_or_runs_to_an_end(_: &Stage) {
             continue;
         };
         let completion = complete(&pool, Job::new(""));
-        let reply = completion.result.unwrap_or_else(|lost| panic!("bit {bit}: {lost}"));
+        let reply = completion
+            .result
+            .unwrap_or_else(|lost| panic!("bit {bit}: {lost}"));
         ran += 1;
         good += usize::from(reply.outcome == Outcome::Output);
     }
-    say(&format!("{bits} bits: {refused} refused, {ran} run, {good} of them to a reply"));
+    say(&format!(
+        "{bits} bits: {refused} refused, {ran} run, {good} of them to a reply"
+    ));
     // Most bits matter, and some of names and constants only change what it does.
     assert!(refused > bits / 2 && good > 0 && ran > good);
 }

@@ -87,12 +87,16 @@ fn receive_artifact(socket: &UnixStream) -> io::Result<()> {
 fn receive(link: &mut UnixStream) -> io::Result<(u8, u64, Vec<u8>)> {
     let mut header = [0; HEADER];
     link.read_exact(&mut header)?;
-    let four = |at: usize| u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
+    let four = |at: usize| {
+        u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]])
+    };
     let trailer = u64::from(u16::from_le_bytes([header[6], header[7]]));
     let job = u64::from(four(12)) | u64::from(four(16)) << 32;
     let mut body = Vec::new();
-    link.take(four(8).into()).read_to_end(&mut body)?;
-    io::copy(&mut link.take(trailer), &mut io::sink())?;
+    Read::by_ref(link)
+        .take(four(8).into())
+        .read_to_end(&mut body)?;
+    io::copy(&mut Read::by_ref(link).take(trailer), &mut io::sink())?;
     Ok((header[5], job, body))
 }
 

@@ -10,7 +10,7 @@ const HEAD: &str = "\
 # Faults
 
 What can go wrong, what is made to go wrong, and what must happen then. This page is made from the catalogue in
-`src/experiment/faults/table.rs`, by a test that says how.
+`src/experiment/faults/table`, by a test that says how.
 
 Each fault is injected by `tests/faults` in process isolation, by every start method and link; in thread isolation where the
 host survives it, and else in a host that is there to be lost. `cargo run --release -p cofferdam-benches --bin endure -- inject`

@@ -3,17 +3,15 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::Fault;
 use super::expectation::{Ending, Expected, Loss};
 use super::injector::{Observation, Setting};
-use super::Fault;
 use crate::options::{Isolation, LinkKind, StartMethod};
-use crate::pool::InstancePolicy;
-use crate::runtime::Drill;
+use crate::runtime::{Drill, InstancePolicy};
 use crate::sys::escape::Act;
 
 /// One fault of the catalogue.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
+#[derive(Clone, Copy, Debug)]
 pub struct Entry {
     /// Its name: the family, a dot, and what it is.
     pub id: &'static str,
@@ -242,7 +240,9 @@ impl Entry {
             Also::KeepsOutput(output) => seen.output == output,
             Also::DropsLogLines => seen.dropped_logs > 0,
             Also::LogsALine => seen.log_lines > 0,
-            Also::Could => seen.ending != Ending::Output || seen.posted.as_deref() == Some(&[]),
+            Also::Could => {
+                seen.ending != Ending::Output || seen.posted.as_ref().is_some_and(Vec::is_empty)
+            }
         };
         if holds {
             Ok(())

@@ -153,11 +153,7 @@ impl Injector {
     ///
     /// # Errors
     /// Why it did not happen.
-    pub fn inject(
-        &self,
-        entry: &Entry,
-        just_before: impl FnOnce(),
-    ) -> Result<Observation, String> {
+    pub fn inject(&self, entry: &Entry, just_before: impl FnOnce()) -> Result<Observation, String> {
         let Proof::Injected(How(injection)) = entry.proof else {
             return Err(format!("{} is no single injection", entry.id));
         };
@@ -204,7 +200,9 @@ impl Injector {
         if good {
             let count = count_in(&good_job(&pool)?)?;
             if count != 1 {
-                return Err(format!("the first job of an instance says that it is number {count}"));
+                return Err(format!(
+                    "the first job of an instance says that it is number {count}"
+                ));
             }
         }
         let health = pool.health();
@@ -276,7 +274,10 @@ impl Injector {
                 .drill(Some(Drill::Escape(act, std::process::id())))
                 .hardening(Hardening::Required),
             Injection::Signal(_) => plain(framed(include_str!("guests/lingers.wat"))?),
-            Injection::Native(_) => plain(echo()?).worker_program(&self.programs.rogue),
+            // It gives up nothing, and does not say that it does.
+            Injection::Native(_) => plain(echo()?)
+                .worker_program(&self.programs.rogue)
+                .hardening(Hardening::Off),
         };
         builder.build().map_err(|error| error.to_string())
     }
@@ -505,9 +506,7 @@ impl Counts {
                 .call(Job::new(payload.clone()))
                 .ok()
                 .and_then(|completion| completion.result.ok())
-                .is_some_and(|reply| {
-                    reply.outcome == Outcome::Output && reply.output == payload
-                });
+                .is_some_and(|reply| reply.outcome == Outcome::Output && reply.output == payload);
             let counter = if well { &self.well } else { &self.lost };
             counter.fetch_add(1, Ordering::SeqCst);
             std::thread::sleep(PAUSE);

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use crate::options::Isolation;
 
 pub use document::document;
-pub use entry::{Entry, Misdeed, Proof};
+pub use entry::{Also, Entry, How, Misdeed, Next, Proof};
 pub use expectation::{Ending, Expected, Loss, Refusal};
 pub use injector::{Injector, Observation, Programs, Setting};
 pub use sacrifice::{sacrifice, serve_sacrifice};

@@ -5,9 +5,9 @@
 //! stdout, and how it ends, is the observation.
 
 use std::io::{self, BufRead, BufReader, Write};
+use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
-use std::os::unix::process::ExitStatusExt;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use serde::{Deserialize, Serialize};
@@ -89,7 +89,10 @@ pub fn sacrifice(command: &mut Command, entry: &Entry) -> Result<Observation, St
                     return Ok(Observation::of_a_lost_host(stopped.0, stopped.1));
                 }
                 if Instant::now() > until {
-                    return Err(format!("{}: the sacrificial host goes on for ever", entry.id));
+                    return Err(format!(
+                        "{}: the sacrificial host goes on for ever",
+                        entry.id
+                    ));
                 }
             }
         }
