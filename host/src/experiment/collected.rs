@@ -205,6 +205,7 @@ mod tests {
         weight: 1.0,
         core: 6,
         most: MOST,
+        left_out: |_| Vec::new(),
         rows: |_| vec![RowSpec::seconds("p50", "a job", "latency")],
         work: PartWork::Faults,
     };
@@ -250,6 +251,7 @@ mod tests {
         let mut collected = Collected {
             parts: vec![log([replying(replies)])],
             injections: Vec::new(),
+            reached: Vec::new(),
             identities: Vec::new(),
             sharing: Vec::new(),
             failures: Vec::new(),
