@@ -255,6 +255,7 @@ impl Entry {
     pub(super) fn means(&self) -> String {
         match self.proof {
             Proof::Injected(How(injection)) => injection.to_string(),
+            Proof::Tested if self.tests.is_empty() => "—".to_owned(),
             Proof::Tested => "by the tests".to_owned(),
             Proof::Open(why) => format!("**not shown**: {why}"),
         }
