@@ -307,7 +307,7 @@ pub enum Outcome {
 }
 
 /// What a trapped guest did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum TrapKind {
     /// It executed `unreachable`; panics and aborts compile to this.

@@ -406,17 +406,17 @@ fn whichever_trial_is_killed_it_is_a_failure_of_its_own_and_the_other_rows_are_t
         ("@argon2", "job", first_trial, "calibration", "job.p50"),
         ("@echo", "job", later_trial, "", "job.p50"),
         ("@echo", "memory", later_trial, "", "memory."),
-        ("@echo", "identity,message", later_trial, "", "message.round_trip"),
+        (
+            "@echo",
+            "identity,message",
+            later_trial,
+            "",
+            "message.round_trip",
+        ),
         ("@echo", "scaling", trial_of_a_trial, "grid", "scaling."),
     ];
     for (guest, experiments, find, part, row) in cases {
-        let args = [
-            guest,
-            "--time-budget",
-            "12s",
-            "--experiments",
-            experiments,
-        ];
+        let args = [guest, "--time-budget", "12s", "--experiments", experiments];
         let (code, text, result) = with_one_killed(&args, find);
         let failures = result["failures"].as_array().unwrap();
         assert_eq!(failures.len(), 1, "{experiments}: {failures:?}");
@@ -462,6 +462,39 @@ fn a_sacrificial_host_that_somebody_else_kills_has_no_fate_and_is_tried_again() 
     }
 }
 
+#[test]
+fn a_trial_that_is_stuck_is_given_up_after_a_short_budget_and_the_time_is_told_to_be_short() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("result.json");
+    let args = ["@echo", "--time-budget", "2s"];
+    let child = compare_into(folder.path(), &file, &args)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let stuck = common::wait_for("the trial to stop", || later_trial(child.id()));
+    common::send(stuck, Signal::STOP);
+    let output = child.wait_with_output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(
+        errors.contains("the rounds that a verdict needs"),
+        "{errors}"
+    );
+    let result = read(&file);
+    assert_valid(&result);
+    let failures = result["failures"].as_array().unwrap();
+    assert_eq!(failures.len(), 1, "{failures:?}");
+    let error = failures[0]["error"].as_str().unwrap();
+    assert!(error.contains("killed after 10 s"), "{error}");
+    let warnings = result["warnings"].as_array().unwrap();
+    let short = warnings
+        .iter()
+        .find(|warning| warning["kind"] == "short-time");
+    assert_eq!(short.unwrap()["given_s"], 2.0);
+}
+
 /// Waits until something has been measured and saved.
 fn wait_for_rows(file: &Path) {
     common::wait_until("a first row", || {
@@ -480,7 +513,7 @@ fn bad_input_is_found_before_anything_is_measured() {
     let folder = tempfile::tempdir().unwrap();
     let nowhere = folder.path().join("no").join("such").join("folder.json");
     let nowhere = nowhere.to_str().unwrap();
-    let cases: [(&[&str], i32, &str); 15] = [
+    let cases: [(&[&str], i32, &str); 18] = [
         (&["@echo", "--export-json", nowhere], 125, "--export-json"),
         (&["@echo", "--report", nowhere], 125, "--report"),
         (
@@ -521,6 +554,27 @@ fn bad_input_is_found_before_anything_is_measured() {
             ],
             127,
             "--baseline",
+        ),
+        (
+            &["@echo", "--fail-if", "process.job.p5 > 50ms"],
+            2,
+            "the plan has no row job.p5; the nearest are job.p50",
+        ),
+        (
+            &[
+                "@echo",
+                "--experiments",
+                "message",
+                "--fail-if",
+                "process.job.p50 > 50ms",
+            ],
+            2,
+            "add it to --experiments",
+        ),
+        (
+            &["@echo", "--fail-if", "exec.job.p50 > 50ms"],
+            2,
+            "the plan has no exec in job.p50",
         ),
         (&["@echo", "--baseline", "/dev/null"], 2, "--baseline"),
         (
@@ -663,6 +717,7 @@ fn a_rigged_comparison_says_so_everywhere() {
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(text.contains("slowed down by 1000 %"), "{text}");
     let result = read(&file);
+    assert_valid(&result);
     assert!(result["settings"]["rigged"].is_string());
     // Eleven times as long is seen on any machine, whatever else it does.
     let ratio = row(&result, "job", "p50")["ratio"]["median"]
@@ -715,6 +770,10 @@ fn what_is_read_is_never_overwritten() {
     .output()
     .unwrap();
     assert!(done.status.success(), "{done:?}");
+    let result = read(&file);
+    assert_valid(&result);
+    let identities = result["identities"].as_array().unwrap();
+    assert_eq!(identities.len(), 2, "{identities:?}");
     let before = fs::read(&file).unwrap();
     // The same file by another way.
     let other = folder.path().join(".").join("a.json");

@@ -25,7 +25,7 @@ const PAUSE: Duration = Duration::from_millis(10);
 pub(crate) fn signals() -> Result<Receiver<i32>, Failure> {
     let (sender, receiver) = crossbeam_channel::unbounded();
     let (read, write) = UnixStream::pair()?;
-    let delivery = SignalDelivery::with_pipe(read, write, SignalOnly::default(), [SIGINT, SIGTERM])?;
+    let delivery = SignalDelivery::with_pipe(read, write, SignalOnly, [SIGINT, SIGTERM])?;
     std::thread::Builder::new()
         .name("cofferdam-signals".to_owned())
         .spawn(move || listen(delivery, &sender))?;

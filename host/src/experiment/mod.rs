@@ -48,7 +48,10 @@ pub use collected::{Collected, PartLog};
 pub(crate) use containment::{Aftermath, Kept};
 pub use effort::Effort;
 pub use escape::{Deed, Reach};
-pub use faults::{Fate, Fault, expected};
+pub use faults::{
+    Also, CATALOGUE, Ending, Entry, Expected, Fate, Fault, How, Injector, Loss, Misdeed, Next,
+    Observation, Programs, Proof, Refusal, Setting, document, expected, sacrifice, serve_sacrifice,
+};
 pub(crate) use injection::Injection;
 pub use left_out::{LeftOut, Reason};
 pub(crate) use memory::pss;

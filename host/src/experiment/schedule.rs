@@ -9,8 +9,9 @@
 //! intervals are narrow, when it has rounds enough, or when its next round would not fit any more.
 //!
 //! Stopping when an interval is *narrow* favours neither side of it, since the width says nothing about
-//! where it lies. Intervals that were chosen for being narrow are a little too sure of themselves: a part
-//! has at least seven rounds, and stops at a width far below what anybody acts upon.
+//! where it lies. Intervals that were chosen for being narrow are too sure of themselves by a hair: they
+//! hold the truth in 94.5 % of all cases (a test of [`super::collected`] simulates it). A part has at least
+//! seven rounds, and stops at a width far below what anybody acts upon.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

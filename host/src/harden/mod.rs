@@ -8,7 +8,7 @@
 //! Everything but the filter of system calls is taken off by [`enter`], by the first thread, while it is
 //! alone, and before the guest's code is loaded. The filter comes last ([`confine`]), when all is there that
 //! wants a system call. A process that is forked into workers does both once, and its workers inherit them;
-//! each of these then gives up what the server still needed ([`seal`]).
+//! each of these then gives up what the server still needed ([`Seal`]).
 
 mod enforcement;
 mod landlock;
@@ -84,16 +84,36 @@ pub(crate) fn too_little(enforcement: &Enforcement) -> String {
     )
 }
 
-/// What a forked worker gives up that its server needed: new processes, and new descriptors.
-///
-/// # Errors
-/// Where the server's filter holds, this one does too; only a lack of memory is in its way.
-pub(crate) fn seal(enforcement: &Enforcement) -> io::Result<()> {
-    if enforcement.holds(Layer::SystemCalls) {
-        seccomp::seal()?;
+/// What a forked worker gives up that its server needed: new processes, and new descriptors. Made by the
+/// server, used by what it forks.
+pub(crate) struct Seal {
+    calls: Option<seccomp::Seal>,
+    descriptors: bool,
+}
+
+impl Seal {
+    /// For the workers of a server in which so much holds.
+    ///
+    /// # Errors
+    /// None where the server's own filter could be made.
+    pub(crate) fn of(enforcement: &Enforcement) -> io::Result<Self> {
+        let calls = enforcement
+            .holds(Layer::SystemCalls)
+            .then(seccomp::Seal::new);
+        Ok(Self {
+            calls: calls.transpose()?,
+            descriptors: enforcement.holds(Layer::Resources),
+        })
     }
-    if enforcement.holds(Layer::Resources) {
-        resources::no_more_descriptors()?;
+
+    /// Puts it on, in a new process.
+    ///
+    /// # Errors
+    /// Where the server's filter holds, this one does too; only a lack of memory is in its way.
+    pub(crate) fn put_on(self) -> io::Result<()> {
+        if self.descriptors {
+            resources::no_more_descriptors()?;
+        }
+        self.calls.map_or(Ok(()), seccomp::Seal::put_on)
     }
-    Ok(())
 }

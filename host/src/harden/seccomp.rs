@@ -18,28 +18,41 @@ pub(super) fn confine(role: Role) -> io::Result<()> {
     apply_filter_all_threads(&allowing(role)?).map_err(io::Error::other)
 }
 
-/// Filters this thread, which a fork server's filter is on already and which is the only one of its
-/// process: what the server needed and a worker does not.
+/// A filter for a forked worker, on top of that of its server, which is on it already: it takes away what the
+/// server needed and a worker does not.
 ///
-/// The filter is short on purpose. The kernel looks through it for every call that was allowed before, and
-/// that is most of its price.
-pub(super) fn seal() -> io::Result<()> {
-    let this = u64::from(std::process::id());
-    let of_others = when(&[(0, SeccompCmpOp::Ne, this)])?;
-    let filter = SeccompFilter::new(
-        BTreeMap::from([
-            (libc::SYS_clone, Vec::new()),
-            // Landlock lets workers of one server signal each other.
-            (libc::SYS_tgkill, vec![of_others]),
-        ]),
-        SeccompAction::Allow,
-        SeccompAction::KillProcess,
-        processor()?,
-    );
-    let program: BpfProgram = filter
-        .and_then(TryInto::try_into)
-        .map_err(io::Error::other)?;
-    apply_filter(&program).map_err(io::Error::other)
+/// It is short on purpose. The kernel looks through it for every call that was allowed before, and that, and
+/// compiling it, is most of its price. It is made by the server, once; a worker puts its own number in.
+pub(super) struct Seal(BpfProgram);
+
+/// In the place of a worker's number: larger than any process id (`pid_max` is 2^22 at the most).
+const SOMEBODY: u32 = 0x7fff_fff1;
+
+impl Seal {
+    pub(super) fn new() -> io::Result<Self> {
+        let of_others = when(&[(0, SeccompCmpOp::Ne, u64::from(SOMEBODY))])?;
+        let filter = SeccompFilter::new(
+            BTreeMap::from([
+                (libc::SYS_clone, Vec::new()),
+                // Landlock lets workers of one server signal each other.
+                (libc::SYS_tgkill, vec![of_others]),
+            ]),
+            SeccompAction::Allow,
+            SeccompAction::KillProcess,
+            processor()?,
+        );
+        let program = filter.and_then(TryInto::try_into);
+        Ok(Self(program.map_err(io::Error::other)?))
+    }
+
+    /// Filters this thread, which is the only one of its process.
+    pub(super) fn put_on(mut self) -> io::Result<()> {
+        let this = std::process::id();
+        for step in self.0.iter_mut().filter(|step| step.k == SOMEBODY) {
+            step.k = this;
+        }
+        apply_filter(&self.0).map_err(io::Error::other)
+    }
 }
 
 fn processor() -> io::Result<TargetArch> {

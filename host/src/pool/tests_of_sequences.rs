@@ -163,13 +163,8 @@ struct WatchedWorker {
 impl Worker for WatchedWorker {
     fn run(&mut self, job: &Job) -> Result<Reply, Death> {
         let book = |by: fn(&mut u32)| {
-            by(self
-                .ledger
-                .0
-                .lock()
-                .unwrap()
-                .entry(job.number())
-                .or_default())
+            let mut ledger = self.ledger.0.lock().unwrap();
+            by(ledger.entry(job.number()).or_default());
         };
         // Before it runs: one that never comes back has begun as well.
         book(|count| *count += 1);

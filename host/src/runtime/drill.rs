@@ -3,11 +3,13 @@
 //! A bug in a host function is the fault that the wasm sandbox does not stop. The experiments need it
 //! on demand, in both isolations: a drill is acted out by the host function `log`, in a worker that was
 //! made for it. What an instance has of linear memory nobody sees from outside, and no reply says it: one
-//! drill has it posted at the end of each job. Nobody outside of this crate can ask for one, no guest can, and a worker that was made
-//! without has no way to begin one.
+//! drill has it posted at the end of each job. A program that embeds this crate reaches drills by
+//! [`Injector`](crate::experiment::Injector) alone, which makes pools of its own for them; no guest can begin one,
+//! and a worker that was made without has no way to.
 
 use std::process;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
@@ -34,6 +36,10 @@ pub(crate) enum Drill {
     DoublePanic,
     /// Takes memory that there cannot be, and does not look whether it got it.
     Allocate,
+    /// Sleeps for so many milliseconds, whoever wants it to come back.
+    Sleep(u32),
+    /// Keeps a CPU busy for so many milliseconds, whoever wants it to come back.
+    Spin(u32),
     /// Posts where the line to be logged lies in this process: an address of 8 bytes, little endian.
     Show,
     /// Tries what a guest must not, and posts how far it came: nothing if it could, else the error number
@@ -94,6 +100,8 @@ impl Drill {
             | Self::Exit(_)
             | Self::DoublePanic
             | Self::Allocate
+            | Self::Sleep(_)
+            | Self::Spin(_)
             | Self::Show
             | Self::Escape(..)
             | Self::Peek(..) => true,
@@ -129,6 +137,13 @@ impl Drill {
             Self::Exit(code) => fault::exit(code),
             Self::DoublePanic => fault::double_panic(),
             Self::Allocate => fault::allocate(),
+            Self::Sleep(span) => std::thread::sleep(milliseconds(span)),
+            Self::Spin(span) => {
+                let until = Instant::now() + milliseconds(span);
+                while Instant::now() < until {
+                    std::hint::spin_loop();
+                }
+            }
             Self::Show => {
                 let address = line.as_ptr().expose_provenance() as u64;
                 mail.post(&address.to_le_bytes());
@@ -145,4 +160,8 @@ impl Drill {
             }
         }
     }
+}
+
+fn milliseconds(span: u32) -> Duration {
+    Duration::from_millis(span.into())
 }

@@ -424,7 +424,7 @@ impl Model {
         change: impl FnOnce(u64) -> u64,
     ) -> Result<i64, Expected> {
         let place = self.in_region(at, 8, wanted)?;
-        if at % 8 != 0 {
+        if !at.is_multiple_of(8) {
             return Err(Expected::Violation);
         }
         let bytes = &mut self.region[place];

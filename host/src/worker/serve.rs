@@ -20,7 +20,7 @@ use super::serve_compiler::serve_compiler;
 use super::serve_forks::{Heirloom, serve_forks};
 use super::thread::ThreadWorker;
 use super::{HOST_STACK, Worker, panic_message};
-use crate::harden;
+use crate::harden::{self, Seal};
 use crate::job::Job;
 use crate::link::pipe::Pipe;
 use crate::link::protocol::{self, Birth, FromHost, FromWorker, Role, Setup};
@@ -155,7 +155,7 @@ fn serve(began: Duration, host: u32, strays: &io::Result<()>) -> Result<(), Link
                     let heirloom = Heirloom {
                         worker,
                         end,
-                        enforcement,
+                        seal: Seal::of(&enforcement)?,
                     };
                     serve_forks(heirloom, pipe.into_stream(), host)
                 }

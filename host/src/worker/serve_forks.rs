@@ -7,7 +7,7 @@ use std::panic::{self, AssertUnwindSafe};
 
 use super::serve::{End, serve_jobs};
 use super::thread::ThreadWorker;
-use crate::harden::{self, Enforcement};
+use crate::harden::Seal;
 use crate::link::protocol::{Birth, FromWorker};
 use crate::link::{Link, LinkError};
 use crate::sys::{child, clock, descriptors, fork};
@@ -16,7 +16,7 @@ use crate::sys::{child, clock, descriptors, fork};
 pub(super) struct Heirloom {
     pub(super) worker: ThreadWorker,
     pub(super) end: End,
-    pub(super) enforcement: Enforcement,
+    pub(super) seal: Seal,
 }
 
 /// Forks whenever the host asks, until it hangs up. In each new process this never returns.
@@ -37,14 +37,11 @@ pub(super) fn serve_forks(
                 let began = clock::monotonic();
                 // The server's way to the host is not the worker's.
                 drop(socket);
-                let Heirloom {
-                    worker,
-                    end,
-                    enforcement,
-                } = heirloom.take().expect("only a new process takes it");
+                let Heirloom { worker, end, seal } =
+                    heirloom.take().expect("only a new process takes it");
                 let live = || {
                     be_born(host, received, end).and_then(|mut link| {
-                        harden::seal(&enforcement)?;
+                        seal.put_on()?;
                         let birth = Birth {
                             began,
                             loaded: began,

@@ -53,7 +53,11 @@ fn bad_guests() -> Vec<Bad> {
     let traps = |name, body, kind| bad(name, body, trap(kind));
     vec![
         traps("unreachable", "unreachable", TrapKind::Unreachable),
-        traps("deep recursion", "(call $deep) (i32.const 0)", TrapKind::StackOverflow),
+        traps(
+            "deep recursion",
+            "(call $deep) (i32.const 0)",
+            TrapKind::StackOverflow,
+        ),
         traps(
             "a load past the end",
             "(i32.load (i32.const 65533))",

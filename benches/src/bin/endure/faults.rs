@@ -26,7 +26,9 @@ pub(crate) struct Faults {
 
 fn isolation(text: &str) -> Result<Isolation, String> {
     let both = [Isolation::Thread, Isolation::Process];
-    let found = both.into_iter().find(|isolation| isolation.to_string() == text);
+    let found = both
+        .into_iter()
+        .find(|isolation| isolation.to_string() == text);
     found.ok_or_else(|| "there are thread and process".to_owned())
 }
 

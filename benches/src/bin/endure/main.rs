@@ -7,6 +7,8 @@
 mod fault;
 mod faults;
 mod footprint;
+mod inject;
+mod recovery;
 mod roll;
 mod soak;
 #[path = "../../../../host/tests/differential/trial/mod.rs"]
@@ -47,6 +49,12 @@ enum What {
     /// Keep pools of both isolations under load with one fault a second, and look for what goes wrong or
     /// stays behind
     Soak(soak::Soak),
+    /// Make faults of the catalogue happen at random, and see who survives
+    Inject(inject::Inject),
+    /// Measure how long it takes until all is well again after a fault, and how late a hang is noticed
+    Recovery(recovery::Recovery),
+    #[command(hide = true)]
+    Sacrifice(inject::Sacrifice),
 }
 
 #[derive(Debug, Args)]
@@ -136,6 +144,9 @@ impl Combination {
 }
 
 fn main() -> ExitCode {
+    if let Some(code) = inject::serve_if_rogue() {
+        return code;
+    }
     if let Some(code) = cofferdam::serve_if_worker() {
         return code;
     }
@@ -145,6 +156,9 @@ fn main() -> ExitCode {
         What::Differential(args) => differential(&args),
         What::Faults(args) => faults::faults(&args),
         What::Soak(args) => soak::soak(&args),
+        What::Inject(args) => inject::inject(&args),
+        What::Recovery(args) => recovery::measure(&args),
+        What::Sacrifice(args) => return args.serve(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,4 +1,16 @@
-//! The faults that are injected, and what must happen: a table made before anything is run.
+//! The faults that are known, and what must happen: one table, made before anything is run.
+//!
+//! [`CATALOGUE`] is the table: which fault, how it is made to happen, how its job must end in each isolation,
+//! and who must survive. Everything else is made from it: the twelve rows of the report ([`Fault`],
+//! [`expected`]), the tests and the long runs (an [`Injector`] makes one fault happen, [`Entry::judge`] compares),
+//! and the page `host/FAULTS.md` ([`document`]). What ends its host is injected in a [`sacrifice`].
+
+mod document;
+mod entry;
+mod expectation;
+mod injector;
+mod sacrifice;
+mod table;
 
 use std::fmt;
 
@@ -7,7 +19,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::options::Isolation;
 
-/// What is done to a worker.
+pub use document::document;
+pub use entry::{Also, Entry, How, Misdeed, Next, Proof};
+pub use expectation::{Ending, Expected, Loss, Refusal};
+pub use injector::{Injector, Observation, Programs, Setting};
+pub use sacrifice::{sacrifice, serve_sacrifice};
+pub use table::CATALOGUE;
+
+/// What is done to a worker: the faults of the report, a part of the [`CATALOGUE`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Fault {
@@ -124,27 +143,51 @@ impl fmt::Display for Fate {
     }
 }
 
-/// What must happen. The letters are those of the fault catalogue: G1 to G10 for guests, H1 to H4 for
-/// host functions, W1 and W2 for workers. A thread has no signals of its own: what is sent to it, its
-/// process gets.
+/// What must happen, as the [`CATALOGUE`] has it. A thread has no signals of its own: what is sent to it,
+/// its process gets.
+///
+/// # Panics
+/// Never: a test of the catalogue wants an entry with one fate for each of these faults.
 #[must_use]
 pub fn expected(fault: Fault, isolation: Isolation) -> Fate {
-    use Isolation::{Process, Thread};
-    match (fault, isolation) {
-        // G1, G2, G6, G9, G10: the sandbox holds, whatever is around it.
-        (Fault::Trap | Fault::Recursion | Fault::Grow | Fault::Flood | Fault::Lie, _) => {
-            Fate::Contained
+    let entry = CATALOGUE.iter().find(|entry| entry.row == Some(fault));
+    entry
+        .and_then(|entry| entry.expected(isolation).fate())
+        .expect("a test wants it there")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_fault_of_the_report_has_one_entry_with_one_fate_in_each_isolation() {
+        for fault in Fault::ALL {
+            let rows = CATALOGUE
+                .iter()
+                .filter(|entry| entry.row == Some(fault))
+                .count();
+            assert_eq!(rows, 1, "{fault}");
+            for isolation in [Isolation::Thread, Isolation::Process] {
+                let _ = expected(fault, isolation);
+            }
         }
-        // G3, G5: a thread is interrupted, a process is killed at the deadline.
-        (Fault::Loop | Fault::Wait, Thread) => Fate::Contained,
-        (Fault::Loop | Fault::Wait, Process) => Fate::WorkerLost,
-        // H1: the panic is caught, but the worker is not to be trusted any more.
-        (Fault::HostPanic, _) => Fate::WorkerLost,
-        // H2, H4, W1
-        (Fault::HostAbort | Fault::HostSegfault | Fault::Kill, Thread) => Fate::HostDied,
-        (Fault::HostAbort | Fault::HostSegfault | Fault::Kill, Process) => Fate::WorkerLost,
-        // W2
-        (Fault::Stop, Thread) => Fate::HostStopped,
-        (Fault::Stop, Process) => Fate::WorkerLost,
+    }
+
+    #[test]
+    fn no_two_entries_have_the_same_name() {
+        let names: BTreeSet<_> = CATALOGUE.iter().map(|entry| entry.id).collect();
+        assert_eq!(names.len(), CATALOGUE.len());
+    }
+
+    #[test]
+    fn every_fault_of_the_lists_is_there() {
+        let there: BTreeSet<&str> = CATALOGUE.iter().map(Entry::family).collect();
+        let wanted = |letter: char, count: u32| (1..=count).map(move |n| format!("{letter}{n}"));
+        for family in wanted('G', 11).chain(wanted('H', 6)).chain(wanted('W', 14)) {
+            assert!(there.contains(family.as_str()), "{family}");
+        }
     }
 }

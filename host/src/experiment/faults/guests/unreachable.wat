@@ -1,0 +1,3 @@
+;; Gives up.
+(func $misbehave (result i32)
+  unreachable)
