@@ -6,7 +6,6 @@
 //! finds the pages of the one before, made as new. The pool must not decide which guests run: where a
 //! guest or this machine does not suit it, instances get their memory from the system.
 
-use rustix::process::{Resource, getrlimit};
 use serde::{Deserialize, Serialize};
 use wasmtime::{Enabled, PoolingAllocationConfig};
 
@@ -171,11 +170,6 @@ impl Places {
             .pagemap_scan(Enabled::No);
         config
     }
-}
-
-/// How many bytes of addresses this process may have, if that is limited (`ulimit -v`).
-pub(super) fn address_space() -> Option<u64> {
-    getrlimit(Resource::As).current
 }
 
 #[cfg(test)]

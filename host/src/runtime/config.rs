@@ -6,10 +6,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use wasmtime::{Config, Engine};
 
-use super::allocation::{Allocation, Demand, address_space};
+use super::allocation::{Allocation, Demand};
 use super::{RuntimeError, chain};
 use crate::job::Limits;
 use crate::options::Isolation;
+use crate::sys::limits::address_space;
 
 /// What guest code carries so that it can be stopped from within its own thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]

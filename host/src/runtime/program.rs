@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use wasmtime::{Engine, InstancePre, Linker, Module};
 
-use super::allocation::{Moment, address_space};
+use super::allocation::Moment;
 use super::config::fingerprint;
 use super::state::StoreState;
 use super::{Artifact, Drill, Interrupt, RuntimeError, chain, imports};
 use crate::job::Limits;
 use crate::region::Shared;
+use crate::sys::limits::address_space;
 
 /// Loaded once per process; its workers share it.
 pub(crate) struct Program {

@@ -13,6 +13,7 @@ pub(crate) mod fork;
 pub(crate) mod futex;
 pub(crate) mod heap;
 pub(crate) mod heritage;
+pub(crate) mod limits;
 pub(crate) mod mapping;
 pub(crate) mod oom;
 pub(crate) mod probes;
