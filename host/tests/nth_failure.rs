@@ -4,8 +4,8 @@
 //!
 //! The failures come from outside, to the program as it is. For the *n*-th call in each thread `strace` makes
 //! them (Debian package `strace`; without it that test says so and is skipped), for all calls of a kind a
-//! filter of system calls. The usual test run tries a sample; `COFFERDAM_NTH=all` tries everything, which takes
-//! a quarter of an hour.
+//! filter of system calls. The usual test run tries a sample; `COFFERDAM_NTH=all` tries everything: some
+//! two thousand runs.
 //!
 //! Workers are not hardened in the runs under `strace`: it makes a call fail by giving it a number that there
 //! is not, of which a hardened worker dies before it can fail.
