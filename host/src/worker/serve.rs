@@ -74,6 +74,12 @@ pub fn serve_if_worker() -> Option<ExitCode> {
     if let Err(error) = child::die_with(host) {
         return complain(&error.to_string());
     }
+    // As the usual one, but without a trace of the stack, which a second panic would print unasked: it opens files,
+    // and a hardened worker dies of that in place of its own end.
+    panic::set_hook(Box::new(|panic| {
+        use std::io::Write;
+        let _ = writeln!(io::stderr(), "{panic}");
+    }));
     heap::keep_one();
     let strays = descriptors::close_from(3);
     match serve(began, host, &strays) {

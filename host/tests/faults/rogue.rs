@@ -21,6 +21,9 @@ pub(crate) const NAME: &str = "rogue";
 const HEADER: usize = 20;
 
 const READY: u8 = 2;
+
+/// Bytes with which a worker says that it is ready: when it came to be, and what holds of its hardening (nothing).
+const BIRTH: usize = 16 + 7 * 6;
 const JOB: u8 = 4;
 const REPLY: u8 = 5;
 
@@ -53,7 +56,7 @@ fn serve() -> io::Result<()> {
     receive_artifact(&link)?;
     // How it is to be set up is of no interest.
     receive(&mut link)?;
-    link.write_all(&frame(READY, 0, &[], &[0; 16]))?;
+    link.write_all(&frame(READY, 0, &[], &[0; BIRTH]))?;
     let mut count = 0_u32;
     loop {
         let (kind, job, input) = match receive(&mut link) {
@@ -146,7 +149,7 @@ fn commit(misdeed: Misdeed, link: &mut UnixStream, job: u64, good: Vec<u8>) -> i
         }
         Misdeed::ShortTrailer => link.write_all(&frame(REPLY, job, b"", &ENDING[..7]))?,
         Misdeed::DoubleReply => link.write_all(&[good.clone(), good].concat())?,
-        Misdeed::ReadyAgain => link.write_all(&frame(READY, 0, &[], &[0; 16]))?,
+        Misdeed::ReadyAgain => link.write_all(&frame(READY, 0, &[], &[0; BIRTH]))?,
         Misdeed::LateReply => {
             std::thread::sleep(Duration::from_secs(2));
             link.write_all(&good)?;

@@ -59,6 +59,23 @@ impl Ending {
         }
     }
 
+    /// Whether one of the two ran out of stack where the other ran out of fuel. How deep a recursion goes before
+    /// the stack ends is nobody's promise: code with checks that can interrupt it has larger frames than code
+    /// without.
+    pub(crate) fn is_as_deep_as(&self, other: &Self) -> bool {
+        let is_deep = |kind: &Kind| {
+            matches!(
+                kind,
+                Kind::Trapped {
+                    kind: TrapKind::StackOverflow,
+                    ..
+                }
+            )
+        };
+        let (one, two) = (&self.kind, &other.kind);
+        (is_deep(one) && *two == Kind::OutOfFuel) || (is_deep(two) && *one == Kind::OutOfFuel)
+    }
+
     /// In what it differs from another one, if in anything.
     pub(crate) fn difference(&self, other: &Self) -> Option<String> {
         if self.kind != other.kind {

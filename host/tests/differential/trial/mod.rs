@@ -52,6 +52,8 @@ pub(crate) struct Tally {
     pub(crate) reached_handle: u64,
     /// How often each kind of ending was seen.
     pub(crate) endings: BTreeMap<String, u64>,
+    /// How often one way ran out of stack where another one ran out of fuel.
+    pub(crate) depths: u64,
     /// What differed, with the module's name.
     pub(crate) differences: Vec<String>,
 }
@@ -66,7 +68,9 @@ impl Tally {
             .entry(direct.ending.kind.to_string())
             .or_default() += 1;
         for (isolation, ending) in pools {
-            if let Some(what) = direct.ending.difference(ending) {
+            if direct.ending.is_as_deep_as(ending) {
+                self.depths += 1;
+            } else if let Some(what) = direct.ending.difference(ending) {
                 self.differences
                     .push(format!("{name}: wasmtime and {isolation}: {what}"));
             }
@@ -82,6 +86,7 @@ impl Tally {
         for (kind, count) in other.endings {
             *self.endings.entry(kind).or_default() += count;
         }
+        self.depths += other.depths;
         self.differences.extend(other.differences);
     }
 
@@ -94,6 +99,12 @@ impl Tally {
                 "{} differences, the first of them:\n  {}",
                 self.differences.len(),
                 first.join("\n  ")
+            ));
+        }
+        if self.depths * 50 > self.modules {
+            return Err(format!(
+                "{} of {} modules ended by their depth, each way at another one: they prove little",
+                self.depths, self.modules
             ));
         }
         let ended = |kind: &str| self.endings.get(kind).copied().unwrap_or_default();
@@ -115,9 +126,11 @@ impl fmt::Display for Tally {
         }
         write!(
             f,
-            "{} modules, of which {} reached `handle`; {} differences between wasmtime, threads and processes",
+            "{} modules, of which {} reached `handle`; {} met the end of the stack in one way and that of the fuel in \
+             another; {} differences between wasmtime, threads and processes",
             self.modules,
             self.reached_handle,
+            self.depths,
             self.differences.len()
         )
     }
