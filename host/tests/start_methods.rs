@@ -108,9 +108,18 @@ fn a_forked_worker_has_its_own_link_and_no_other_way_out() {
             (workers.len() == 2).then_some(workers)
         });
         let is_socket = |name: &String| name.starts_with("socket:");
-        let of_server: Vec<String> = descriptors(server).into_iter().filter(is_socket).collect();
+        // While it forks, it holds the ends of the new worker's link as well.
+        let of_server = wait_for("the server holds its way to the host alone", || {
+            let held = descriptors(server).into_iter().filter(is_socket);
+            let held: BTreeSet<String> = held.collect();
+            (held.len() == 1).then_some(held)
+        });
         let mut links = BTreeSet::new();
         for &pid in &workers {
+            // The first thing that a new process does is to close what is the server's.
+            wait_until("the server's way to the host is closed", || {
+                !descriptors(pid).iter().any(|name| of_server.contains(name))
+            });
             let mut held = descriptors(pid);
             held.retain(|name| !inherited.contains(name));
             let sockets: BTreeSet<&String> = held.iter().filter(|name| is_socket(name)).collect();

@@ -59,6 +59,7 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         });
     }
+    siege::share_one_arena();
     let told = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         PANICS.fetch_add(1, Ordering::SeqCst);

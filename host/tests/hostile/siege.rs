@@ -345,11 +345,27 @@ pub(crate) struct Footprint {
     pub(crate) maps: usize,
     pub(crate) children: usize,
     pub(crate) threads: usize,
+    /// Of its own, and of files.
     pub(crate) resident: u64,
+    /// What it shares with workers: pages of a link that a large payload has touched stay until its worker ends.
+    pub(crate) linked: u64,
 }
 
 /// By so much the host's memory may have grown.
 const GROWTH: u64 = 2 << 20;
+
+/// What the links of the workers that are alive may keep, and no more: the limits of input and output of each.
+const LINKS: u64 = 2 * (64 << 20) + 2 * (16 << 20);
+
+/// Has all threads use one arena: what lies on top of another one, the allocator never gives back when asked.
+#[expect(unsafe_code, reason = "no library wraps the call")]
+pub(crate) fn share_one_arena() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: two numbers go in, before there is a second thread.
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, 1);
+    }
+}
 
 /// Has the allocator give back what it keeps for the next time: some MiB for each of its arenas, now more
 /// and now less, behind which a leak could hide.
@@ -366,16 +382,20 @@ impl Footprint {
     pub(crate) fn now() -> Self {
         trim();
         let count = |folder: &str| fs::read_dir(folder).expect("/proc is mounted").count();
-        let rollup = fs::read_to_string("/proc/self/smaps_rollup").expect("the kernel tells");
-        let line = rollup.lines().find_map(|line| line.strip_prefix("Rss:"));
-        let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+        let status = fs::read_to_string("/proc/self/status").expect("the kernel tells");
+        let bytes = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name));
+            let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+            kib.expect("a number of KiB") << 10
+        };
         let maps = fs::read_to_string("/proc/self/maps").expect("the kernel tells");
         Self {
             descriptors: count("/proc/self/fd"),
             maps: maps.lines().count(),
             children: children_of(std::process::id()).len(),
             threads: count("/proc/self/task"),
-            resident: kib.expect("a number of KiB") << 10,
+            resident: bytes("RssAnon:") + bytes("RssFile:"),
+            linked: bytes("RssShmem:"),
         }
     }
 
@@ -386,6 +406,7 @@ impl Footprint {
             && self.children <= before.children
             && self.threads <= before.threads
             && self.resident <= before.resident + GROWTH
+            && self.linked <= LINKS
     }
 
     /// Waits until everything is as it was.
@@ -406,12 +427,13 @@ impl fmt::Display for Footprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} descriptors, {} maps, {} children, {} threads, {} KiB resident",
+            "{} descriptors, {} maps, {} children, {} threads, {} KiB resident and {} KiB shared with workers",
             self.descriptors,
             self.maps,
             self.children,
             self.threads,
-            self.resident >> 10
+            self.resident >> 10,
+            self.linked >> 10
         )
     }
 }
