@@ -214,6 +214,9 @@ impl Slot {
         took: Duration,
         carried: &mut Option<Task>,
     ) -> bool {
+        if self.shared.killed.load(Ordering::SeqCst) {
+            return false;
+        }
         Counters::add(&self.shared.counters.failed_starts);
         // It may have been called to work that somebody else can do sooner.
         if self.work_waits() {
@@ -420,8 +423,10 @@ impl Slot {
     /// Tells what became of a flight.
     fn judge(&mut self, crew: &Crew, landed: Landed) -> After {
         let started = landed.airborne.started;
+        // Killed since nobody wants its job any more: however far its start had come, it did not fail.
+        let was_called_off = matches!(landed.airborne.thrown, Some((Why::Cancelled, ..)));
         match self.verdict(crew, landed) {
-            After::Replace(again) => match crew.stillbirth() {
+            After::Replace(again) if !was_called_off => match crew.stillbirth() {
                 Some(death) => After::Stillborn(again, death, started.elapsed()),
                 None => After::Replace(again),
             },

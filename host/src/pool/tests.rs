@@ -484,6 +484,25 @@ fn stopping_cancels_what_runs_and_what_waits() {
 }
 
 #[test]
+fn a_worker_that_is_stopped_before_it_was_ready_is_no_failed_start() {
+    let script = Script::new([("stuck", Act::BlockUntilKilled { was_stopped: false })]).unborn();
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let listener = Arc::clone(&told);
+    let pool = open(
+        builder().on_incident(move |incident| {
+            listener.lock().unwrap().push(format!("{incident:?}"));
+        }),
+        &script,
+    );
+    let ticket = pool.submit(Job::new("stuck")).unwrap();
+    std::thread::sleep(MS(20));
+    pool.stopper().stop();
+    assert_eq!(ticket.wait().result, Err(Lost::Cancelled));
+    assert_eq!(pool.drain().failed_starts, 0);
+    assert_eq!(*told.lock().unwrap(), Vec::<String>::new());
+}
+
+#[test]
 fn dropping_a_pool_resolves_every_ticket_even_of_a_thread_that_is_stuck() {
     let script = Script::new([("stuck", Act::BlockStubbornly)]);
     let pool = open(builder().limits(with_timeout(None)), &script);

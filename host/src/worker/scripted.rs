@@ -49,6 +49,8 @@ pub(crate) struct Script {
     pub(crate) starts: Arc<AtomicUsize>,
     /// Whether its workers may be driven by any thread.
     lends: bool,
+    /// Whether its workers never say that they are ready.
+    unborn: bool,
     /// Who lives, by slot. Kept only where workers can be killed.
     hearts: Option<Hearts>,
     /// The threads that drove a worker, in order.
@@ -79,6 +81,7 @@ impl Script {
             failing_starts: 0..0,
             sickly: 0,
             lends: false,
+            unborn: false,
             hearts: None,
             drivers: Arc::default(),
             starts: Arc::default(),
@@ -105,6 +108,14 @@ impl Script {
         Self {
             lends: true,
             ..self
+        }
+    }
+
+    /// The same, but its workers are processes that never say that they are ready, and can be killed.
+    pub(crate) fn unborn(self) -> Self {
+        Self {
+            unborn: true,
+            ..self.mortal()
         }
     }
 
@@ -215,6 +226,7 @@ impl Worker for Scripted {
             Some(Act::BlockUntilKilled { was_stopped }) => {
                 *self.stopped.lock().unwrap() = Some(*was_stopped);
                 self.heard.recv().unwrap();
+                self.dead.store(true, Ordering::SeqCst);
                 Err(Death::Signalled(9))
             }
             Some(Act::BlockUntilAsked) => {
@@ -264,6 +276,10 @@ impl Worker for Scripted {
 
     fn label(&self) -> &str {
         &self.label
+    }
+
+    fn pid(&self) -> Option<u32> {
+        self.script.unborn.then(std::process::id)
     }
 
     fn missed_job(&self) -> bool {
