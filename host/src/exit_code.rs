@@ -25,6 +25,8 @@ pub enum Exit {
     NotFound,
     /// 134: the only job trapped.
     Trapped,
+    /// The only job's own exit code: it was a command that exited with another code than 0.
+    Command(u8),
     /// 128 + n: the only job's worker died of signal n, or cofferdam was asked to stop by signal n.
     Signal(u8),
 }
@@ -43,6 +45,7 @@ impl Exit {
             Self::CannotRun => 126,
             Self::NotFound => 127,
             Self::Trapped => 134,
+            Self::Command(code) => code,
             Self::Signal(signal) => 128u8.saturating_add(signal),
         }
     }
@@ -70,6 +73,7 @@ mod tests {
             (Exit::CannotRun, 126),
             (Exit::NotFound, 127),
             (Exit::Trapped, 134),
+            (Exit::Command(3), 3),
             (Exit::Signal(9), 137),
         ];
         for (exit, code) in codes {

@@ -274,7 +274,7 @@ impl Default for Limits {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Outcome {
-    /// `handle` returned 0: the reply's output is the answer.
+    /// `handle` returned 0, or a command exited with code 0: the reply's output is the answer.
     Output,
     /// `handle` returned something else: the guest says no. Not a fault.
     Refused {
@@ -283,6 +283,8 @@ pub enum Outcome {
         /// What the guest gave to `fail`; empty if it gave nothing.
         reason: String,
     },
+    /// A command ended by itself with another exit code than 0. Not a fault.
+    Exited(i32),
     /// The guest did what wasm forbids, or gave up by `unreachable`.
     Trapped {
         /// What it did.
@@ -372,6 +374,7 @@ impl Outcome {
         match self {
             Self::Output => "output",
             Self::Refused { .. } => "refused",
+            Self::Exited(_) => "exited",
             Self::Trapped { .. } => "trapped",
             Self::Deadline => "deadline",
             Self::OutOfFuel => "out-of-fuel",
@@ -395,6 +398,7 @@ impl fmt::Display for Outcome {
                 write!(f, "the guest refused with code {code}")?;
                 with(f, reason)
             }
+            Self::Exited(code) => write!(f, "the guest exited with code {code}"),
             Self::Trapped { kind, reason } => {
                 write!(f, "the guest trapped ({kind})")?;
                 with(f, reason)

@@ -71,7 +71,8 @@ pub mod stats;
 
 pub use exit_code::Exit;
 pub use guest::{
-    Anatomy, EMBEDDED, Embedded, Extern, Guest, GuestError, GuestSource, LoadError, Memory,
+    Anatomy, EMBEDDED, Embedded, Entry, Extern, Guest, GuestError, GuestSource, LoadError, Memory,
+    Packed,
 };
 pub use harden::{Enforcement, Layer, Standing};
 pub use job::{Death, Job, Limits, Outbox, Outcome, Phases, PostError, Reply, Sender, TrapKind};

@@ -243,7 +243,7 @@ fn what_is_no_guest_exits_with_126_and_is_called_by_its_name() {
             format!(r#"(module (import "wasi_snapshot_preview1" "fd_write" (func)) {memory} (func (export "_start")))"#)
                 .into_bytes()
                 .leak(),
-            "it looks like a WASI program",
+            "wasi_snapshot_preview1.fd_write func (), which is offered as func (i32, i32, i32, i32) -> i32",
         ),
         (
             "body.wat",
@@ -280,7 +280,7 @@ fn imports_that_do_not_fit_are_named_with_what_is_offered() {
         .says("env.print func (i32)")
         .says("cofferdam.post func (i64), which is offered as func (i32, i32)")
         .says("cofferdam.teleport func ()")
-        .says("Offered in module `cofferdam`: input_len, input_read, output_write");
+        .says("Offered: input_len, input_read, output_write");
 }
 
 #[test]

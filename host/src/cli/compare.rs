@@ -105,6 +105,12 @@ pub(crate) fn compare(args: &Args) -> Result<Exit, Failure> {
     let selection = selection(args)?;
     let gates = args.exports.gates(false)?;
     let guest = Guest::load(&args.guest)?;
+    if !guest.entry().may_be_reused() {
+        complain(&format!(
+            "{} is a command, which gets a fresh instance for each job: rows of reused instances measure the same",
+            guest.name()
+        ));
+    }
     let limits = args.limits.limits()?;
     if args.guest == GuestSource::Stdin && args.given.wants_stdin() {
         return Err(Failure::usage(STDIN_TWICE));
@@ -201,7 +207,7 @@ fn read(args: &Args) -> Result<Vec<PathBuf>, Failure> {
     match &args.guest {
         GuestSource::File(path) => read.push(path.clone()),
         GuestSource::Stdin => read.push(PathBuf::from(STDIN)),
-        GuestSource::Embedded(_) => {}
+        GuestSource::Embedded(_) | GuestSource::Text(_) => {}
     }
     Ok(read)
 }

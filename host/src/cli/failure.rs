@@ -78,7 +78,9 @@ impl From<BuildError> for Failure {
                 ..
             } => Exit::Internal,
             BuildError::Guest { .. } => Exit::CannotRun,
-            BuildError::NoWorkers | BuildError::TooManyWorkers { .. } => Exit::Usage,
+            BuildError::NoWorkers | BuildError::TooManyWorkers { .. } | BuildError::Told(_) => {
+                Exit::Usage
+            }
             _ => Exit::Internal,
         };
         // Its message holds the cause already; anyhow would print it a second time.

@@ -55,6 +55,12 @@ pub(crate) enum Source {
 }
 
 impl InputArgs {
+    /// Whether any input was given.
+    pub(crate) fn is_given(&self) -> bool {
+        let paths = [&self.input_file, &self.lines, &self.input_dir];
+        self.input.is_some() || paths.into_iter().any(Option::is_some)
+    }
+
     /// Whether the input comes from standard input.
     pub(crate) fn wants_stdin(&self) -> bool {
         let paths = [&self.input_file, &self.lines];

@@ -6,6 +6,7 @@ mod completions;
 mod doctor;
 mod exports;
 mod failure;
+mod guest;
 mod guests;
 mod input;
 mod inspect;
@@ -56,6 +57,7 @@ Examples:
   cofferdam run --input hello @sha256            one job
   cofferdam run --workers 4 --lines - @argon2    a job a line of standard input
   cofferdam compare --report out.html @blur      the same as a web page
+  cofferdam run --env LANG=C tool.wasm -- -v     a WASI command
   cofferdam inspect guest.wasm                   is it a guest?
   cofferdam doctor                               is this machine quiet?
 

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use clap::builder::RangedU64ValueParser;
 use cofferdam::{
-    Completion, Death, Exit, Guest, GuestSource, Hardening, Incident, Job, Lost, Outbox, Outcome,
+    Completion, Death, Entry, Exit, GuestSource, Hardening, Incident, Job, Lost, Outbox, Outcome,
     Pool, Region, TimeSpan,
 };
 use crossbeam_channel::{Receiver, Sender, never, select};
@@ -21,7 +21,8 @@ use super::common::{
     CacheArgs, HardeningArg, InstanceArg, IsolationArg, LimitArgs, LinkArg, STDIN_TWICE, StartArg,
     WaitArg, complain, cpus,
 };
-use super::input::{InputArgs, Item};
+use super::guest::{GuestArgs, ToldArgs};
+use super::input::{InputArgs, Item, Source};
 use super::signals::signals;
 use output::{Done, Format, Output};
 
@@ -29,8 +30,10 @@ use output::{Done, Format, Output};
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// A .wasm or .wat file, `-` for standard input, or @name (see `cofferdam guests`)
-    guest: GuestSource,
+    #[command(flatten)]
+    guest: GuestArgs,
+    #[command(flatten)]
+    told: ToldArgs,
 
     #[command(flatten)]
     given: InputArgs,
@@ -114,6 +117,9 @@ Examples:
   cofferdam run --input hello @sha256
   cofferdam run --isolation thread --workers 2 --lines passwords.txt @argon2
   seq 1000 | cofferdam run --lines - --format json ./guest.wasm
+  cofferdam run --input-file in.csv --env LANG=C tool.wasm -- --sort
+  cofferdam run --invoke add math.wasm -- 3 4
+  cofferdam run --packed greet --free free --input World plugin.wasm
   cofferdam run --input-dir photos --output-dir blurred --timeout 5s @blur
 
 Output:
@@ -121,15 +127,21 @@ Output:
   empty line keeps the place, and stderr says why. Messages that guests post go
   to stderr; with --format json everything is an object on stdout.
 
+WASI commands:
+  The input is standard input, the reply is standard output, in a fresh instance
+  for each job; no folder, no socket and no variable is there but those of --env.
+  Lines on standard error go to stderr, at most 64 KiB a job. What a lone command
+  wrote before a trap is printed too.
+
 Ctrl-C once finishes the jobs that have begun or wait in the queue; twice kills
 them.
 
 Exit codes: 0 done · 1 some job failed · 2 usage · 124 deadline
   125 cofferdam failed · 126 the guest cannot be run · 127 not found · 134 trap
-  128+n the only job's worker died of signal n, or cofferdam was stopped by it";
+  a lone WASI command's own · 128+n the only job's worker died of signal n, or cofferdam was stopped by it";
 
 pub(crate) fn run(args: Args) -> Result<Exit, Failure> {
-    let guest = Guest::load(&args.guest)?;
+    let guest = args.guest.load()?;
     let limits = args.limits.limits()?;
     if args.post.len() > Outbox::CAPACITY {
         let most = Outbox::CAPACITY;
@@ -141,10 +153,26 @@ pub(crate) fn run(args: Args) -> Result<Exit, Failure> {
     if args.spares.is_some() && !matches!(args.start, Some(StartArg::Spare)) {
         return Err(Failure::usage("--spares N goes with --start spare"));
     }
-    if args.guest == GuestSource::Stdin && args.given.wants_stdin() {
+    if args.guest.source() == GuestSource::Stdin && args.given.wants_stdin() {
         return Err(Failure::usage(STDIN_TWICE));
     }
-    let source = args.given.open(b"", limits.input)?;
+    let (told, env) = args.told.told(&guest)?;
+    let is_command = *guest.entry() == Entry::Start;
+    if is_command && matches!(args.instance, InstanceArg::Reused) {
+        return Err(Failure::usage(format!(
+            "--instance reused: {} is a command, which ends with its job: leave it out",
+            guest.name()
+        )));
+    }
+    let source = match args.told.numbers(guest.entry()) {
+        Some(_) if args.given.is_given() => {
+            return Err(Failure::usage(
+                "the words after `--` are the input of the only job: leave out either them or the other input",
+            ));
+        }
+        Some(numbers) => Source::One(numbers.into_bytes()),
+        None => args.given.open(b"", limits.input)?,
+    };
     let single = source.is_single() && args.repeat == 1;
     let workers = args
         .workers
@@ -152,7 +180,7 @@ pub(crate) fn run(args: Args) -> Result<Exit, Failure> {
     let total = source
         .count()
         .map(|count| count.saturating_mul(args.repeat));
-    let output = Output::open(args.format, args.output_dir.clone(), single)?;
+    let output = Output::open(args.format, args.output_dir.clone(), single, is_command)?;
     if let (Some(input), Some(output)) = (&args.given.input_dir, &args.output_dir)
         && input.canonicalize()? == output.canonicalize()?
     {
@@ -161,7 +189,10 @@ pub(crate) fn run(args: Args) -> Result<Exit, Failure> {
         ));
     }
 
-    let mut builder = Pool::builder(guest);
+    let mut builder = Pool::builder(guest).args(told);
+    for (key, value) in env {
+        builder = builder.env(key, value);
+    }
     if let Some(path) = &args.region {
         builder = builder.region(&region_of(path)?);
     }
@@ -443,6 +474,7 @@ impl Desk {
         let printed = self.output.print(done)?;
         if let Some(why) = why.or(printed) {
             self.failed += 1;
+            let has_spoken = matches!(exit, Exit::Command(_)) && self.output.is_the_commands();
             let lost = done
                 .result
                 .as_ref()
@@ -464,13 +496,24 @@ impl Desk {
                 }
                 _ => String::new(),
             };
-            self.note(&format!("{name}{why}{worker}"));
+            // A command says itself what is wrong, and its exit code is ours.
+            if !has_spoken {
+                self.note(&format!("{name}{why}{worker}"));
+            }
         }
         Ok(())
     }
 
     fn note(&self, message: &str) {
         self.progress.suspend(|| complain(message));
+    }
+}
+
+/// A command's exit code as ours: a shell sees 8 bits, and what is no success must not become one.
+fn of_command(code: i32) -> u8 {
+    match code.to_le_bytes()[0] {
+        0 => 1,
+        code => code,
     }
 }
 
@@ -483,6 +526,7 @@ fn judge(result: &Result<Completion, String>) -> (Exit, Option<String>) {
     let exit = match &completion.result {
         Ok(reply) => match &reply.outcome {
             Outcome::Output => return (Exit::Done, None),
+            Outcome::Exited(code) => Exit::Command(of_command(*code)),
             Outcome::Trapped { .. } => Exit::Trapped,
             Outcome::Deadline => Exit::Deadline,
             Outcome::InvalidGuest(_) => Exit::CannotRun,

@@ -23,7 +23,7 @@ use crate::job::{Job, Limits, Outcome, Reply};
 use crate::options::Isolation;
 use crate::pool::{Completion, Pool, PoolBuilder};
 use crate::runtime::{
-    Artifact, Cache, Demand, Drill, InstancePolicy, Metering, Origin, Settings, Weight,
+    Artifact, Cache, Demand, Drill, InstancePolicy, Metering, Origin, Settings, Weight, World,
 };
 use crate::stats::median;
 use crate::sys::child;
@@ -355,6 +355,7 @@ impl Bench {
             .map_err(|error| error.to_string())?;
         let way = self.order.arm.way();
         let wishes = Wishes {
+            world: World::of(guest),
             isolation: way.isolation,
             start: crate::worker::Start::Only(way.start),
             link: way.link,

@@ -1,312 +1,12 @@
-//! Does this module fit interface 1? Answered by reading its sections, without compiling it.
+//! Does this module fit interface 1? Answered by its anatomy, without compiling it.
 //!
 //! The interface itself is told in `guest/INTERFACE.md`, and its names stand in
 //! `cofferdam_guest::abi`, the one place that both sides use.
 
-use std::fmt;
-
 use cofferdam_guest::abi;
-use serde::Serialize;
-use wasmparser::{
-    BinaryReaderError, CompositeInnerType, ExternalKind, FuncType, Parser, Payload, TypeRef,
-    ValType,
-};
 
-use super::footprint::Table;
-use super::kind;
-use crate::mail::{printable, printable_lines};
-
-/// Why bytes are not a guest of interface 1. Each names what is wrong and what would be right.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum GuestError {
-    /// There are no bytes.
-    #[error("the file is empty")]
-    Empty,
-    /// Not wasm in either of its forms.
-    #[error("it is {0}, not WebAssembly: a guest is a .wasm module or a .wat text")]
-    NotWasm(&'static str),
-    /// A component, which is another kind of file.
-    #[error(
-        "it is a WebAssembly component, and this version runs core modules: build it for wasm32-unknown-unknown instead"
-    )]
-    Component,
-    /// The text format has a mistake.
-    #[error("its text is not valid:\n{}", printable_lines(.0))]
-    InvalidText(String),
-    /// The binary is cut off or damaged.
-    #[error("it is not a valid module: {}", printable(.0))]
-    Invalid(String),
-    /// The marker export is missing.
-    #[error(
-        "it does not export the function `{marker}` that marks a guest of interface 1{hint} (the contract is in guest/INTERFACE.md)",
-        marker = abi::MARKER
-    )]
-    NoMarker {
-        /// What it looks like instead; empty or beginning with `: `.
-        hint: &'static str,
-    },
-    /// An export that the interface wants is missing.
-    #[error(
-        "it does not export {0}, which interface 1 wants (the contract is in guest/INTERFACE.md)"
-    )]
-    MissingExport(&'static str),
-    /// An export has the right name and the wrong type.
-    #[error("its export `{name}` is {found}, where interface 1 wants {wanted}")]
-    WrongExport {
-        /// The export.
-        name: String,
-        /// What it is.
-        found: String,
-        /// What it should be.
-        wanted: &'static str,
-    },
-    /// Imports that nothing offers.
-    #[error("it imports what this host does not offer: {}. Offered in module `{}`: {}", .0.join("; "), abi::MODULE, abi::import::ALL.join(", "))]
-    UnknownImports(Vec<String>),
-}
-
-/// The outside of a module: what it wants, what it offers, how large it is.
-#[derive(Clone, Debug, Serialize)]
-pub struct Anatomy {
-    /// What it imports, as `module` and `name` with the type.
-    pub imports: Vec<Extern>,
-    /// What it exports.
-    pub exports: Vec<Extern>,
-    /// Its own linear memories.
-    pub memories: Vec<Memory>,
-    /// Functions with a body.
-    pub functions: u32,
-    /// Whether it has a start function.
-    pub start: bool,
-    /// Bytes of each section, in the order of the file.
-    pub sections: Vec<(String, usize)>,
-    /// Its own tables; only how far they grow matters to anybody.
-    #[serde(skip)]
-    pub(super) tables: Vec<Table>,
-}
-
-/// One import or export.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Extern {
-    /// The import's module; empty for exports.
-    pub module: String,
-    /// The name.
-    pub name: String,
-    /// The type, as `func (i32, i32) -> i32`, `memory`, `table`, `global` or `tag`.
-    pub ty: String,
-}
-
-/// One linear memory.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub struct Memory {
-    /// Pages of 64 KiB that it begins with.
-    pub minimum_pages: u64,
-    /// Pages of 64 KiB that it never passes, if it says so.
-    pub maximum_pages: Option<u64>,
-    /// Whether addresses have 64 bits.
-    pub memory64: bool,
-    /// Whether it is shared between threads.
-    pub shared: bool,
-}
-
-impl Anatomy {
-    /// Reads a guest's anatomy whether or not it fits the interface; for `inspect`.
-    ///
-    /// # Errors
-    /// [`GuestError`] when the bytes are no core module.
-    pub fn of_bytes(bytes: &[u8]) -> Result<Self, GuestError> {
-        Self::read(&kind::to_binary(bytes)?)
-    }
-
-    /// What keeps this module from being a guest of interface 1, if anything does.
-    ///
-    /// # Errors
-    /// That reason.
-    pub fn fits_interface(&self) -> Result<(), GuestError> {
-        check(self)
-    }
-
-    pub(super) fn read(wasm: &[u8]) -> Result<Self, GuestError> {
-        Reader::default().read(wasm).map_err(|error| {
-            GuestError::Invalid(format!("{} (at byte {})", error.message(), error.offset()))
-        })
-    }
-
-    pub(super) fn export(&self, name: &str) -> Option<&Extern> {
-        self.exports.iter().find(|export| export.name == name)
-    }
-}
-
-#[derive(Default)]
-struct Reader {
-    /// Function types by type index; `None` where the type is something else.
-    types: Vec<Option<String>>,
-    /// Type index of each function, imported ones first.
-    functions: Vec<u32>,
-    imports: Vec<Extern>,
-    exports: Vec<Extern>,
-    memories: Vec<Memory>,
-    tables: Vec<Table>,
-    imported_functions: usize,
-    start: bool,
-    sections: Vec<(String, usize)>,
-}
-
-impl Reader {
-    fn read(mut self, wasm: &[u8]) -> Result<Anatomy, BinaryReaderError> {
-        for payload in Parser::new(0).parse_all(wasm) {
-            let payload = payload?;
-            if let Some((id, range)) = payload.as_section() {
-                self.sections
-                    .push((section_name(id, &payload), range.len()));
-            }
-            match payload {
-                Payload::TypeSection(section) => {
-                    for group in section {
-                        for ty in group?.into_types() {
-                            self.types.push(match ty.composite_type.inner {
-                                CompositeInnerType::Func(ty) => Some(signature(&ty)),
-                                _ => None,
-                            });
-                        }
-                    }
-                }
-                Payload::ImportSection(section) => {
-                    for import in section.into_imports() {
-                        let import = import?;
-                        let ty = match import.ty {
-                            TypeRef::Func(index) | TypeRef::FuncExact(index) => {
-                                self.functions.push(index);
-                                self.imported_functions += 1;
-                                self.function_type(index)
-                            }
-                            TypeRef::Table(_) => "table".to_owned(),
-                            TypeRef::Memory(_) => "memory".to_owned(),
-                            TypeRef::Global(_) => "global".to_owned(),
-                            TypeRef::Tag(_) => "tag".to_owned(),
-                        };
-                        self.imports.push(Extern {
-                            module: import.module.to_owned(),
-                            name: import.name.to_owned(),
-                            ty,
-                        });
-                    }
-                }
-                Payload::FunctionSection(section) => {
-                    for index in section {
-                        self.functions.push(index?);
-                    }
-                }
-                Payload::MemorySection(section) => {
-                    for memory in section {
-                        let memory = memory?;
-                        self.memories.push(Memory {
-                            minimum_pages: memory.initial,
-                            maximum_pages: memory.maximum,
-                            memory64: memory.memory64,
-                            shared: memory.shared,
-                        });
-                    }
-                }
-                Payload::TableSection(section) => {
-                    for table in section {
-                        self.tables.push(Table {
-                            maximum: table?.ty.maximum,
-                        });
-                    }
-                }
-                Payload::ExportSection(section) => {
-                    for export in section {
-                        let export = export?;
-                        self.exports.push(Extern {
-                            module: String::new(),
-                            name: export.name.to_owned(),
-                            ty: self.export_type(export.kind, export.index),
-                        });
-                    }
-                }
-                Payload::StartSection { .. } => self.start = true,
-                _ => {}
-            }
-        }
-        let functions = self.functions.len() - self.imported_functions;
-        Ok(Anatomy {
-            imports: self.imports,
-            exports: self.exports,
-            memories: self.memories,
-            functions: u32::try_from(functions).unwrap_or(u32::MAX),
-            start: self.start,
-            sections: self.sections,
-            tables: self.tables,
-        })
-    }
-
-    fn function_type(&self, type_index: u32) -> String {
-        let ty = usize::try_from(type_index)
-            .ok()
-            .and_then(|index| self.types.get(index));
-        match ty {
-            Some(Some(signature)) => signature.clone(),
-            _ => "func of an unknown type".to_owned(),
-        }
-    }
-
-    fn export_type(&self, kind: ExternalKind, index: u32) -> String {
-        match kind {
-            ExternalKind::Func | ExternalKind::FuncExact => {
-                let index = usize::try_from(index).ok();
-                match index.and_then(|index| self.functions.get(index)) {
-                    Some(&type_index) => self.function_type(type_index),
-                    None => "func of an unknown type".to_owned(),
-                }
-            }
-            ExternalKind::Table => "table".to_owned(),
-            ExternalKind::Memory => "memory".to_owned(),
-            ExternalKind::Global => "global".to_owned(),
-            ExternalKind::Tag => "tag".to_owned(),
-        }
-    }
-}
-
-fn section_name(id: u8, payload: &Payload<'_>) -> String {
-    const NAMES: [&str; 14] = [
-        "custom",
-        "type",
-        "import",
-        "function",
-        "table",
-        "memory",
-        "global",
-        "export",
-        "start",
-        "element",
-        "code",
-        "data",
-        "data count",
-        "tag",
-    ];
-    match payload {
-        Payload::CustomSection(custom) => format!("custom {}", printable(custom.name())),
-        _ => NAMES
-            .get(usize::from(id))
-            .map_or_else(|| format!("section {id}"), |&name| name.to_owned()),
-    }
-}
-
-fn signature(ty: &FuncType) -> String {
-    let list = |types: &[ValType]| {
-        types
-            .iter()
-            .map(ToString::to_string)
-            .collect::<Vec<_>>()
-            .join(", ")
-    };
-    match ty.results() {
-        [] => format!("func ({})", list(ty.params())),
-        results => format!("func ({}) -> {}", list(ty.params()), list(results)),
-    }
-}
+use super::GuestError;
+use super::anatomy::{Anatomy, Extern};
 
 /// The type of each import that the host offers, in [`abi::MODULE`].
 const OFFERED: [(&str, &str); 16] = [
@@ -336,7 +36,14 @@ pub(super) fn check(anatomy: &Anatomy) -> Result<(), GuestError> {
     // The imports first: a module of another world is best told by what it asks for.
     let unknown: Vec<String> = anatomy.imports.iter().filter_map(misfit).collect();
     if !unknown.is_empty() && anatomy.export(abi::MARKER).is_some() {
-        return Err(GuestError::UnknownImports(unknown));
+        return Err(GuestError::UnknownImports {
+            wanted: unknown,
+            offered: format!(
+                "{} in module `{}`",
+                abi::import::ALL.join(", "),
+                abi::MODULE
+            ),
+        });
     }
     match anatomy.export(abi::MARKER) {
         None => {
@@ -353,6 +60,11 @@ pub(super) fn check(anatomy: &Anatomy) -> Result<(), GuestError> {
     if let Some(initialize) = anatomy.export(abi::INITIALIZE) {
         wants(initialize, "func ()")?;
     }
+    check_memory(anatomy)
+}
+
+/// Checks that the host can reach what it reads and writes: one memory of 32 bits, of the guest's own.
+pub(super) fn check_memory(anatomy: &Anatomy) -> Result<(), GuestError> {
     match anatomy.export(abi::MEMORY) {
         None => return Err(GuestError::MissingExport("its `memory`")),
         Some(memory) => wants(memory, "memory")?,
@@ -372,7 +84,7 @@ pub(super) fn check(anatomy: &Anatomy) -> Result<(), GuestError> {
     }
 }
 
-fn wants(export: &Extern, wanted: &'static str) -> Result<(), GuestError> {
+pub(super) fn wants(export: &Extern, wanted: &'static str) -> Result<(), GuestError> {
     if export.ty == wanted {
         return Ok(());
     }
@@ -385,15 +97,30 @@ fn wants(export: &Extern, wanted: &'static str) -> Result<(), GuestError> {
 
 /// Says what is wrong with an import, if the host does not offer just that.
 fn misfit(import: &Extern) -> Option<String> {
-    let offered = OFFERED
-        .iter()
-        .find(|(name, _)| import.module == abi::MODULE && import.name == *name);
-    match offered {
-        Some((_, ty)) if *ty == import.ty => None,
-        Some((_, ty)) => Some(format!("{import}, which is offered as {ty}")),
-        None => Some(import.to_string()),
+    match import.module == abi::MODULE {
+        true => misfit_among(import, &OFFERED),
+        false => Some(import.to_string()),
     }
 }
+
+/// Says what is wrong with an import, and what of this module's functions is nearest to it.
+pub(super) fn misfit_among(import: &Extern, offered: &[(&str, &str)]) -> Option<String> {
+    if let Some((_, ty)) = offered.iter().find(|(name, _)| import.name == *name) {
+        return (*ty != import.ty).then(|| format!("{import}, which is offered as {ty}"));
+    }
+    let distance = |name: &str| strsim::damerau_levenshtein(name, &import.name);
+    let nearest = offered
+        .iter()
+        .map(|(name, _)| *name)
+        .min_by_key(|name| distance(name));
+    Some(match nearest.filter(|name| distance(name) <= CLOSE) {
+        Some(name) => format!("{import} (is it `{name}`?)"),
+        None => import.to_string(),
+    })
+}
+
+/// A name that is so many letters off is probably meant.
+const CLOSE: usize = 3;
 
 /// What a module without the marker probably is.
 fn stranger(anatomy: &Anatomy) -> &'static str {
@@ -410,24 +137,20 @@ fn stranger(anatomy: &Anatomy) -> &'static str {
     {
         ": it is of another version of the interface"
     } else if imports_from("wasi_") {
-        ": it looks like a WASI program, which this version does not run"
+        ": it looks like a WASI program without `_start`: call one of its exports by name (--invoke, --packed)"
     } else if imports_from("extism") {
         ": it looks like an Extism plugin, which this version does not run"
     } else if imports_from(abi::MODULE) {
         ": it imports from the interface but leaves out the marker"
+    } else if anatomy.imports.is_empty()
+        && anatomy
+            .exports
+            .iter()
+            .any(|export| export.ty.starts_with("func"))
+    {
+        ": call one of its exports by name (--invoke, --packed)"
     } else {
         ""
-    }
-}
-
-impl fmt::Display for Extern {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // A module chooses its names, and must not steer a terminal by them.
-        let name = printable(&self.name);
-        match self.module.as_str() {
-            "" => write!(f, "{name} {}", self.ty),
-            module => write!(f, "{}.{name} {}", printable(module), self.ty),
-        }
     }
 }
 

@@ -1,26 +1,33 @@
 //! Which program is this, and can it be a guest at all?
 //!
 //! Everything here is decided from the bytes alone, before anything is compiled: where they come
-//! from ([`source`]), what they are ([`kind`]), and whether they fit the interface
-//! ([`interface`]). A guest that passes is a [`Guest`].
+//! from ([`source`]), what they are ([`form`]), what the module looks like from outside ([`anatomy`]), and
+//! how a job can enter it ([`entry`]): by [`interface`] 1, as a command of [`wasi`], or by a name that
+//! somebody gives. A guest that passes is a [`Guest`].
 
+mod anatomy;
 mod embedded;
+mod entry;
+mod error;
 mod footprint;
+mod form;
 mod interface;
-mod kind;
 mod source;
+pub(crate) mod wasi;
 
 use std::fmt;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
+pub use anatomy::{Anatomy, Extern, Memory};
 pub use embedded::{EMBEDDED, Embedded};
+pub use entry::{Entry, Packed};
+pub use error::GuestError;
 pub(crate) use footprint::{Footprint, Making};
-pub use interface::{Anatomy, Extern, GuestError, Memory};
 pub use source::{GuestSource, LoadError};
 
-/// A module that fits interface 1: its name, its bytes, and their digest. Cloning is cheap.
+/// A module that can be run: its name, its bytes, their digest, and how a job enters it. Cloning is cheap.
 #[derive(Clone)]
 pub struct Guest {
     name: Arc<str>,
@@ -29,16 +36,26 @@ pub struct Guest {
     sample: Option<&'static [u8]>,
     built_in: bool,
     footprint: Footprint,
+    entry: Entry,
 }
 
 impl Guest {
     /// Loads a guest from where `source` points: a path, `-`, or `@name`.
     ///
     /// # Errors
-    /// [`LoadError`] when it cannot be read, or is no guest of interface 1.
+    /// [`LoadError`] when it cannot be read, or is neither a guest of interface 1 nor a WASI command.
     pub fn load(source: &GuestSource) -> Result<Self, LoadError> {
+        Self::load_with(source, None)
+    }
+
+    /// The same, but jobs enter it as they are told to, where that is possible at all.
+    ///
+    /// # Errors
+    /// [`LoadError`] when it cannot be read, or cannot be entered so.
+    pub fn load_with(source: &GuestSource, entry: Option<Entry>) -> Result<Self, LoadError> {
         let (name, bytes, sample) = source.read()?;
-        let guest = Self::from_bytes(&name, &bytes).map_err(|error| LoadError::NotAGuest {
+        let made = Self::made(&name, &bytes, entry);
+        let guest = made.map_err(|error| LoadError::NotAGuest {
             name: name.clone(),
             error,
         })?;
@@ -50,14 +67,45 @@ impl Guest {
         })
     }
 
-    /// Takes wasm in its binary or its text form.
+    /// Takes wasm in its binary or its text form, and finds out how a job enters it.
     ///
     /// # Errors
-    /// [`GuestError`] says what keeps these bytes from being a guest of interface 1.
+    /// [`GuestError`] says what keeps these bytes from being a guest of interface 1 or a WASI command.
     pub fn from_bytes(name: &str, bytes: &[u8]) -> Result<Self, GuestError> {
-        let wasm = kind::to_binary(bytes)?;
+        Self::made(name, bytes, None)
+    }
+
+    /// Takes wasm in its binary or its text form; jobs enter it as they are told to.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use cofferdam::{Entry, Guest, Isolation, Job, Pool};
+    ///
+    /// let text = r#"(module (func (export "add") (param i32 i32) (result i32)
+    ///     (i32.add (local.get 0) (local.get 1))))"#;
+    /// let add = Guest::with_entry("add", text.as_bytes(), Entry::Function { name: "add".into() })?;
+    /// let pool = Pool::builder(add).isolation(Isolation::Thread).build()?;
+    /// assert_eq!(pool.call(Job::new("3 4"))?.result?.output, b"7");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`GuestError`] says what keeps these bytes from being entered so.
+    pub fn with_entry(name: &str, bytes: &[u8], entry: Entry) -> Result<Self, GuestError> {
+        Self::made(name, bytes, Some(entry))
+    }
+
+    fn made(name: &str, bytes: &[u8], entry: Option<Entry>) -> Result<Self, GuestError> {
+        let wasm = form::to_binary(bytes)?;
         let anatomy = Anatomy::read(&wasm)?;
-        interface::check(&anatomy)?;
+        let entry = match entry {
+            None => Entry::detect(&anatomy)?,
+            Some(entry) => {
+                entry.check(&anatomy)?;
+                entry
+            }
+        };
         Ok(Self {
             name: name.into(),
             sha256: Sha256::digest(&wasm).into(),
@@ -65,6 +113,7 @@ impl Guest {
             sample: None,
             built_in: false,
             footprint: Footprint::of(&anatomy),
+            entry,
         })
     }
 
@@ -92,6 +141,12 @@ impl Guest {
     #[must_use]
     pub fn sha256(&self) -> String {
         crate::units::hex(&self.sha256)
+    }
+
+    /// How a job enters it.
+    #[must_use]
+    pub fn entry(&self) -> &Entry {
+        &self.entry
     }
 
     /// Whether it came with this program.

@@ -21,6 +21,8 @@ pub enum GuestSource {
     Stdin,
     /// `@name`: built into this program.
     Embedded(String),
+    /// A module in the text format, given as it is.
+    Text(String),
 }
 
 /// Why a guest could not be loaded.
@@ -82,6 +84,11 @@ impl GuestSource {
                 let name = "standard input".to_owned();
                 Ok((name.clone(), read_bounded(io::stdin().lock(), &name)?, None))
             }
+            Self::Text(text) => Ok((
+                "the text of --wat".to_owned(),
+                text.clone().into_bytes(),
+                None,
+            )),
             Self::Embedded(name) => match EMBEDDED.iter().find(|guest| guest.name == name) {
                 Some(guest) => Ok((
                     format!("@{name}"),
@@ -132,6 +139,7 @@ impl fmt::Display for GuestSource {
             Self::File(path) => write!(f, "{}", path.display()),
             Self::Stdin => f.write_str("-"),
             Self::Embedded(name) => write!(f, "@{name}"),
+            Self::Text(text) => write!(f, "--wat {text}"),
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::mail::{Received, Wait};
 use crate::options::{Hardening, LinkKind, WaitPolicy};
 use crate::payload::{Content, Input, Output};
 use crate::region::Extent;
-use crate::runtime::{Drill, InstancePolicy, Settings};
+use crate::runtime::{Drill, InstancePolicy, Settings, World};
 
 /// The first frame: what the worker is to run. The descriptors precede it, in this order: the artifact's,
 /// the region's if there is one, and those of the link's memory if it has any.
@@ -27,6 +27,7 @@ pub(crate) struct Setup {
     pub(crate) settings: Settings,
     pub(crate) limits: Limits,
     pub(crate) instance: InstancePolicy,
+    pub(crate) world: World,
     pub(crate) drill: Option<Drill>,
     pub(crate) region: Option<Extent>,
     /// What everything after this frame goes over.
@@ -347,6 +348,7 @@ const MEMORY_LIMIT: u8 = 5;
 const OUTPUT_LIMIT: u8 = 6;
 const INTERFACE_VIOLATION: u8 = 7;
 const INVALID_GUEST: u8 = 8;
+const EXITED: u8 = 9;
 
 fn nanos(span: Duration) -> [u8; 8] {
     u64::try_from(span.as_nanos())
@@ -383,6 +385,7 @@ fn encode_ending(reply: &Reply) -> ([u8; ENDING], &[u8]) {
         Outcome::OutputLimit => (OUTPUT_LIMIT, 0, 0, ""),
         Outcome::InterfaceViolation(what) => (INTERFACE_VIOLATION, 0, 0, what),
         Outcome::InvalidGuest(why) => (INVALID_GUEST, 0, 0, why),
+        Outcome::Exited(code) => (EXITED, 0, *code, ""),
     };
     let Phases {
         instantiate,
@@ -424,6 +427,7 @@ fn decode_reply(output: Vec<u8>, trailer: &[u8]) -> Result<Reply, LinkError> {
         MEMORY_LIMIT => Outcome::MemoryLimit,
         OUTPUT_LIMIT => Outcome::OutputLimit,
         INTERFACE_VIOLATION => Outcome::InterfaceViolation(text(reason)),
+        EXITED => Outcome::Exited(code),
         INVALID_GUEST => Outcome::InvalidGuest(text(reason)),
         _ => return Err(garbled("a reply names an unknown outcome")),
     };
@@ -471,6 +475,7 @@ mod tests {
             Outcome::OutputLimit,
             Outcome::InterfaceViolation("out of range".into()),
             Outcome::InvalidGuest("too much".into()),
+            Outcome::Exited(-3),
         ];
         let trapped = |kind| Outcome::Trapped {
             kind,

@@ -24,8 +24,9 @@ use crate::options::{
 use crate::region::Region;
 use crate::runtime::{
     Artifact, Cache, Demand, Drill, InstancePolicy, Metering, Origin, Provenance, RuntimeError,
-    Settings,
+    Settings, World,
 };
+use crate::units::ByteSize;
 use crate::wait::Patience;
 use crate::worker::{self, Compiler, Maker, Recipe, Start, Wishes};
 
@@ -53,6 +54,9 @@ pub enum BuildError {
         #[source]
         error: RuntimeError,
     },
+    /// What the guest is to be told cannot be told.
+    #[error("the arguments and the environment cannot be handed to the guest: {0}")]
+    Told(String),
     /// The system has no more threads, or no way to spawn.
     #[error("the pool's threads cannot be started: {0}")]
     Threads(std::io::Error),
@@ -73,6 +77,8 @@ pub struct PoolBuilder {
     link: LinkKind,
     spares: usize,
     instance: InstancePolicy,
+    args: Vec<String>,
+    env: Vec<(String, String)>,
     metering: Option<Metering>,
     wait: WaitPolicy,
     workers: usize,
@@ -104,6 +110,8 @@ impl PoolBuilder {
             link: LinkKind::default(),
             spares: 1,
             instance: InstancePolicy::default(),
+            args: Vec::new(),
+            env: Vec::new(),
             metering: None,
             wait: WaitPolicy::default(),
             workers: 1,
@@ -176,6 +184,20 @@ impl PoolBuilder {
     /// Whether a job finds what the job before it left behind. Default: a fresh instance for each.
     pub fn instance(mut self, instance: InstancePolicy) -> Self {
         self.instance = instance;
+        self
+    }
+
+    /// What a command is told as its arguments, after its own name. Default: nothing. Guests of interface 1 are
+    /// told nothing.
+    pub fn args(mut self, args: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.args = args.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Adds a variable to what a command is told as its environment, which has nothing in it otherwise: that of
+    /// this process is never handed on.
+    pub fn env(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.env.push((key.into(), value.into()));
         self
     }
 
@@ -304,6 +326,7 @@ impl PoolBuilder {
             guest: self.guest.name().to_owned(),
             error,
         };
+        let world = self.world()?;
         let demand = Demand::of(&self.guest, self.isolation, self.workers);
         let settings = Settings::new(&self.limits, metering, demand);
         let worker_program = self
@@ -351,6 +374,7 @@ impl PoolBuilder {
             workers: self.workers,
             limits: self.limits,
             instance: self.instance,
+            world,
             drill: self.drill,
             region: self.region.clone(),
             hardening: self.hardening,
@@ -366,6 +390,36 @@ impl PoolBuilder {
             cached,
             cache_trouble,
         })
+    }
+
+    /// What the guest will find around it.
+    fn world(&self) -> Result<World, BuildError> {
+        let told = self
+            .args
+            .iter()
+            .chain(self.env.iter().flat_map(|(key, value)| [key, value]));
+        if told.clone().any(|text| text.contains('\0')) {
+            return Err(BuildError::Told("one of them has a zero byte".to_owned()));
+        }
+        if let Some((key, _)) = self
+            .env
+            .iter()
+            .find(|(key, _)| key.is_empty() || key.contains('='))
+        {
+            let why = format!("`{}` is no name of a variable", crate::mail::printable(key));
+            return Err(BuildError::Told(why));
+        }
+        let mut world = World::of(&self.guest);
+        world.args.extend(self.args.iter().cloned());
+        world.env.clone_from(&self.env);
+        if world.told() > World::MOST {
+            return Err(BuildError::Told(format!(
+                "they have {}, and the most is {}",
+                ByteSize::from_bytes(world.told() as u64),
+                ByteSize::from_bytes(World::MOST as u64)
+            )));
+        }
+        Ok(world)
     }
 
     /// Starts the threads of a pool whose workers come from `maker`.

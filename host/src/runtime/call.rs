@@ -7,12 +7,14 @@ use std::time::Duration;
 use cofferdam_guest::abi;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use wasmtime::{Engine, PoolConcurrencyLimitError, Store, Trap, TypedFunc, UpdateDeadline};
+use wasmtime::{Engine, PoolConcurrencyLimitError, Store, Trap, UpdateDeadline};
 
 use super::allocation::Moment;
+use super::entry::Door;
 use super::limiter::Limiter;
 use super::state::{JobState, StoreState};
 use super::{Interrupt, Metering, Program, Weight, chain, traps};
+use crate::guest::Entry;
 use crate::job::{Job, Outcome, Phases, Reply};
 use crate::payload::Output;
 use crate::sys::clock;
@@ -54,7 +56,7 @@ enum Held {
 
 struct Live {
     store: Store<StoreState>,
-    handle: TypedFunc<(), i32>,
+    door: Door,
 }
 
 /// Every place for an instance is taken: threads that were given up still hold theirs.
@@ -147,9 +149,10 @@ impl Session {
             live.store.data_mut().job.ending = Some(Outcome::Deadline);
             Ok(0)
         } else {
-            live.handle.call(&mut live.store, ())
+            live.door.enter(&mut live.store)
         };
         let called = clock::monotonic();
+        live.store.data_mut().job.flush();
         let (mut reply, output) = conclude(live.store.data_mut(), result);
         reply.phases = Phases {
             instantiate: if was_ready {
@@ -166,9 +169,11 @@ impl Session {
             let (before, after) = (before as u64, state.limiter.memories() as u64);
             drill.at_the_end(Weight { before, after }, state.job.job.mail());
         }
+        let may_go_on = self.program.world.entry.may_be_reused()
+            && !live.store.data().job.streams.exited
+            && matches!(reply.outcome, Outcome::Output | Outcome::Refused { .. });
         // Without its job: whoever posts to that has to hear that it ended.
         live.store.data_mut().job = JobState::new(&self.idle, 0);
-        let may_go_on = matches!(reply.outcome, Outcome::Output | Outcome::Refused { .. });
         self.held = match self.policy {
             InstancePolicy::Reused if may_go_on => Held::Ready(live),
             InstancePolicy::Reused | InstancePolicy::Fresh => Held::Spent(live),
@@ -200,6 +205,7 @@ impl Session {
                 interrupt: self.interrupt.clone(),
                 drill: self.program.drill,
                 region: self.program.region.clone(),
+                world: Arc::clone(&self.program.world),
                 job: JobState::new(job, limits.output.as_len()),
             },
         );
@@ -216,7 +222,7 @@ impl Session {
         }
         self.refill(&mut store);
         match self.link(&mut store) {
-            Ok(handle) => Ok(Live { store, handle }),
+            Ok(door) => Ok(Live { store, door }),
             Err(error) if error.is::<PoolConcurrencyLimitError>() => {
                 Err(Unmade::NoRoom(NoRoom(chain(&error))))
             }
@@ -234,7 +240,7 @@ impl Session {
         }
     }
 
-    fn link(&self, store: &mut Store<StoreState>) -> wasmtime::Result<TypedFunc<(), i32>> {
+    fn link(&self, store: &mut Store<StoreState>) -> wasmtime::Result<Door> {
         if self.program.begins_too_large {
             store.data_mut().limiter.deny();
             return Err(wasmtime::Error::msg(
@@ -243,11 +249,15 @@ impl Session {
         }
         let instance = self.program.instance.instantiate(&mut *store)?;
         store.data_mut().memory = instance.get_memory(&mut *store, abi::MEMORY);
-        if let Some(initialize) = instance.get_func(&mut *store, abi::INITIALIZE) {
+        let entry = &self.program.world.entry;
+        // A command has `_start` for that.
+        if *entry != Entry::Start
+            && let Some(initialize) = instance.get_func(&mut *store, abi::INITIALIZE)
+        {
             initialize.typed::<(), ()>(&*store)?.call(&mut *store, ())?;
         }
         store.data_mut().ready = true;
-        instance.get_typed_func(&mut *store, abi::ENTRY)
+        Door::find(entry, &instance, store)
     }
 
     fn refill(&self, store: &mut Store<StoreState>) {
@@ -293,7 +303,7 @@ mod tests {
     use crate::guest::Guest;
     use crate::job::{Limits, TrapKind};
     use crate::options::Isolation;
-    use crate::runtime::{Artifact, Cache, Demand, Drill, Settings};
+    use crate::runtime::{Artifact, Cache, Demand, Drill, Settings, World};
     use crate::units::ByteSize;
 
     const METERINGS: [Metering; 2] = [Metering::Interruptible, Metering::Unmetered];
@@ -327,7 +337,7 @@ mod tests {
         let settings = Settings::new(&limits, metering, demand);
         let artifact =
             Artifact::prepare(guest, settings, &Cache::off(), crate::runtime::Origin::Own).unwrap();
-        Arc::new(Program::load(&artifact, limits).unwrap())
+        Arc::new(Program::load(&artifact, limits, World::default()).unwrap())
     }
 
     fn session(guest: &Guest, limits: Limits, policy: InstancePolicy) -> Session {
@@ -652,7 +662,7 @@ mod tests {
         let artifact =
             Artifact::prepare(&guest, settings, &Cache::off(), crate::runtime::Origin::Own)
                 .unwrap();
-        let program = Program::load(&artifact, limits).unwrap();
+        let program = Program::load(&artifact, limits, World::default()).unwrap();
         let program = Arc::new(program.with_drill(Some(Drill::Weigh)));
         let mut session = Session::new(program, InstancePolicy::Reused);
         let (sender, posted) = crossbeam_channel::unbounded();

@@ -459,7 +459,7 @@ impl Stage {
             Access::Read => Some(make(RegionAccess::ReadOnly)),
             Access::Write => Some(make(RegionAccess::ReadWrite)),
         };
-        let program = Program::load(&artifact, limits).unwrap();
+        let program = Program::load(&artifact, limits, crate::runtime::World::default()).unwrap();
         let program = program.with_region(region.as_ref().map(Region::shared));
         Self {
             session: Session::new(Arc::new(program), InstancePolicy::Fresh),

@@ -56,8 +56,13 @@ fn input_read(mut guest: Guest<'_>, dst: u32, offset: u32, len: u32) -> Result<i
 fn output_write(mut guest: Guest<'_>, src: u32, len: u32) -> Result<()> {
     let (memory, state) = open_job(&mut guest, "output_write")?;
     let range = check(memory, state, "output_write", src, len)?;
-    spend(state, range.len())?;
-    match state.job.output.append(&memory[range]) {
+    say(state, &memory[range])
+}
+
+/// Appends to the job's output, within what it may say.
+pub(super) fn say(state: &mut StoreState, bytes: &[u8]) -> Result<()> {
+    spend(state, bytes.len())?;
+    match state.job.output.append(bytes) {
         Ok(()) => Ok(()),
         Err(Full) => end(state, Outcome::OutputLimit),
     }
@@ -116,15 +121,8 @@ fn log(mut guest: Guest<'_>, level: i32, src: u32, len: u32) -> Result<()> {
         return Ok(());
     }
     let kept = range.len().min(abi::MAX_LOG_LINE);
-    // An empty line costs its place too, or a flood of them would be free.
-    match state.job.log_allowance.checked_sub(kept.max(1)) {
-        None => state.job.dropped_logs += 1,
-        Some(rest) => {
-            state.job.log_allowance = rest;
-            let line = String::from_utf8_lossy(&memory[range.start..range.start + kept]);
-            state.job.job.mail().log(abi::Level::from_i32(level), &line);
-        }
-    }
+    let line = &memory[range.start..range.start + kept];
+    state.job.log(abi::Level::from_i32(level), line);
     Ok(())
 }
 
@@ -163,7 +161,7 @@ pub(super) fn needs_a_job(state: &mut StoreState, call: &str) -> Result<()> {
 }
 
 /// The guest's memory and the host's state, side by side.
-fn open<'a>(guest: &'a mut Guest<'_>) -> Result<(&'a mut [u8], &'a mut StoreState)> {
+pub(super) fn open<'a>(guest: &'a mut Guest<'_>) -> Result<(&'a mut [u8], &'a mut StoreState)> {
     let memory = match guest.data().memory {
         Some(memory) => memory,
         None => exported_memory(guest)?,

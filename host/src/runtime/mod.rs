@@ -11,6 +11,7 @@ mod cache;
 mod call;
 mod config;
 mod drill;
+mod entry;
 #[cfg(test)]
 mod fuzz;
 mod imports;
@@ -20,6 +21,8 @@ mod program;
 mod region;
 mod state;
 mod traps;
+mod wasi;
+mod world;
 
 pub(crate) use allocation::Demand;
 pub(crate) use artifact::{Artifact, Origin, Provenance, compile, sealed};
@@ -32,6 +35,7 @@ pub(crate) use drill::{Drill, Weight};
 pub(crate) use interrupt::Interrupt;
 pub(crate) use program::Program;
 pub(crate) use state::mix;
+pub(crate) use world::World;
 
 use crate::units::{ByteSize, TimeSpan};
 

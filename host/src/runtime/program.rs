@@ -7,7 +7,8 @@ use wasmtime::{Engine, InstancePre, Linker, Module};
 use super::allocation::Moment;
 use super::config::fingerprint;
 use super::state::StoreState;
-use super::{Artifact, Drill, Interrupt, RuntimeError, chain, imports};
+use super::{Artifact, Drill, Interrupt, RuntimeError, World, chain, imports, wasi};
+use crate::guest::Entry;
 use crate::job::Limits;
 use crate::region::Shared;
 use crate::sys::limits::address_space;
@@ -19,6 +20,7 @@ pub(crate) struct Program {
     pub(super) limits: Limits,
     pub(super) settings: super::Settings,
     pub(super) drill: Option<Drill>,
+    pub(super) world: Arc<World>,
     /// When its instances are made.
     pub(super) moment: Moment,
     pub(super) region: Option<Arc<Shared>>,
@@ -34,7 +36,11 @@ impl Program {
     ///
     /// # Errors
     /// [`RuntimeError::Fingerprint`] if it was compiled for an engine that is not this one.
-    pub(crate) fn load(artifact: &Artifact, limits: Limits) -> Result<Self, RuntimeError> {
+    pub(crate) fn load(
+        artifact: &Artifact,
+        limits: Limits,
+        world: World,
+    ) -> Result<Self, RuntimeError> {
         let settings = artifact.settings();
         let engine = settings.runner()?;
         let ours = fingerprint(&engine);
@@ -45,7 +51,11 @@ impl Program {
         let load = |error: wasmtime::Error| RuntimeError::Load(chain(&error));
         let module = map(&engine, artifact).map_err(load)?;
         let mut linker = Linker::new(&engine);
-        imports::define(&mut linker).map_err(load)?;
+        match &world.entry {
+            Entry::Handle => imports::define(&mut linker),
+            Entry::Start | Entry::Function { .. } | Entry::Packed(_) => wasi::define(&mut linker),
+        }
+        .map_err(load)?;
         let instance = linker.instantiate_pre(&module).map_err(load)?;
         // A pool of instances maps the memory before it asks the limiter, and the system's own bound on a
         // process may stand in the way of that: then nobody would know what was wrong.
@@ -60,6 +70,7 @@ impl Program {
             limits,
             settings,
             drill: None,
+            world: Arc::new(world),
             region: None,
             begins_too_large,
         })

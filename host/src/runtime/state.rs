@@ -1,13 +1,14 @@
 //! What the host keeps for a running guest.
 
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
+use std::time::{Duration, Instant, SystemTime};
 
 use cofferdam_guest::abi;
 use wasmtime::Memory;
 
 use super::limiter::Limiter;
-use super::{Drill, Interrupt};
+use super::wasi::Streams;
+use super::{Drill, Interrupt, World};
 use crate::job::{Job, Outcome};
 use crate::payload::Output;
 use crate::region::Shared;
@@ -23,6 +24,7 @@ pub(super) struct StoreState {
     /// What `log` does in place of its work; `None` outside of the experiments.
     pub(super) drill: Option<Drill>,
     pub(super) region: Option<Arc<Shared>>,
+    pub(super) world: Arc<World>,
     pub(super) job: JobState,
 }
 
@@ -39,6 +41,7 @@ pub(super) struct JobState {
     pub(super) dropped_logs: u64,
     /// Set by a host function that ends the job.
     pub(super) ending: Option<Outcome>,
+    pub(super) streams: Streams,
     chance: Chance,
 }
 
@@ -59,6 +62,7 @@ impl JobState {
             log_allowance: abi::MAX_LOG_PER_JOB,
             dropped_logs: 0,
             ending: None,
+            streams: Streams::default(),
             chance: match job.seed() {
                 None => Chance::System,
                 Some(seed) => Chance::Seeded {
@@ -67,6 +71,41 @@ impl JobState {
                     ticks: 0,
                 },
             },
+        }
+    }
+
+    /// Logs a line, within what the job may log. An empty line costs its place too, or a flood of them would be
+    /// free.
+    pub(super) fn log(&mut self, level: abi::Level, line: &[u8]) {
+        match self.log_allowance.checked_sub(line.len().max(1)) {
+            None => self.dropped_logs += 1,
+            Some(rest) => {
+                self.log_allowance = rest;
+                self.job.mail().log(level, &String::from_utf8_lossy(line));
+            }
+        }
+    }
+
+    /// The time of day, in nanoseconds since 1970; that of [`JobState::clock`] where the job is seeded.
+    pub(super) fn time_of_day(&mut self) -> i64 {
+        match self.chance {
+            Chance::Seeded { .. } => self.clock(),
+            Chance::System => {
+                let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+                i64::try_from(since.unwrap_or_default().as_nanos()).unwrap_or(i64::MAX)
+            }
+        }
+    }
+
+    /// Lets so much time pass by the job's clock, if that is not the system's: then nobody has to wait.
+    pub(super) fn skip(&mut self, span: Duration) -> bool {
+        match &mut self.chance {
+            Chance::System => false,
+            Chance::Seeded { ticks, .. } => {
+                let span = i64::try_from(span.as_nanos()).unwrap_or(i64::MAX);
+                *ticks = ticks.saturating_add(span);
+                true
+            }
         }
     }
 
@@ -90,7 +129,7 @@ impl JobState {
         static ORIGIN: OnceLock<Instant> = OnceLock::new();
         match &mut self.chance {
             Chance::Seeded { ticks, .. } => {
-                *ticks += 1000;
+                *ticks = ticks.saturating_add(1000);
                 *ticks
             }
             Chance::System => {

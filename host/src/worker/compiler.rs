@@ -15,7 +15,7 @@ use crate::link::pipe::Pipe;
 use crate::link::protocol::{FromWorker, Role, Setup};
 use crate::link::{Link, LinkError};
 use crate::options::{CompileLimits, Hardening, LinkKind, WaitPolicy};
-use crate::runtime::{self, InstancePolicy, RuntimeError, Settings};
+use crate::runtime::{self, InstancePolicy, RuntimeError, Settings, World};
 use crate::sys::child::Exit;
 use crate::sys::descriptors;
 use crate::units::{ByteSize, TimeSpan};
@@ -87,6 +87,7 @@ impl Compiler<'_> {
                 timeout: None,
             },
             instance: InstancePolicy::default(),
+            world: World::default(),
             drill: None,
             region: None,
             link: LinkKind::Pipe,

@@ -31,7 +31,7 @@ use crate::job::{Death, Job, Limits, Reply};
 use crate::link::protocol::Birth;
 use crate::options::{Hardening, Isolation, LinkKind, StartMethod, WaitPolicy};
 use crate::region::Region;
-use crate::runtime::{Artifact, Drill, InstancePolicy, Program, RuntimeError};
+use crate::runtime::{Artifact, Drill, InstancePolicy, Program, RuntimeError, World};
 
 pub(crate) use compiler::Compiler;
 use fork_server::{ForkFailed, Nest};
@@ -180,6 +180,7 @@ pub(crate) struct Recipe {
     artifact: Artifact,
     limits: Limits,
     instance: InstancePolicy,
+    world: World,
     drill: Option<Drill>,
     region: Option<Region>,
     hardening: Hardening,
@@ -207,6 +208,7 @@ pub(crate) struct Wishes {
     pub(crate) workers: usize,
     pub(crate) limits: Limits,
     pub(crate) instance: InstancePolicy,
+    pub(crate) world: World,
     pub(crate) drill: Option<Drill>,
     pub(crate) region: Option<Region>,
     pub(crate) hardening: Hardening,
@@ -232,6 +234,7 @@ impl Recipe {
             workers,
             limits,
             instance,
+            world,
             drill,
             region,
             hardening,
@@ -249,6 +252,7 @@ impl Recipe {
             artifact,
             limits,
             instance,
+            world,
             drill,
             region,
             hardening,
@@ -275,7 +279,7 @@ impl Recipe {
             return Ok(Arc::clone(free));
         }
         let region = self.region.as_ref().map(Region::shared);
-        let program = Program::load(&self.artifact, self.limits)?;
+        let program = Program::load(&self.artifact, self.limits, self.world.clone())?;
         let program = Arc::new(program.with_drill(self.drill).with_region(region));
         programs.push(Arc::clone(&program));
         Ok(program)

@@ -133,7 +133,7 @@ fn serve(began: Duration, host: u32, strays: &io::Result<()>) -> Result<(), Link
         Ok(region) => region,
         Err(error) => return FromWorker::Failed(error.to_string()).send(way.link(), 0),
     };
-    let program = match Program::load(&artifact, setup.limits) {
+    let program = match Program::load(&artifact, setup.limits, setup.world.clone()) {
         Ok(program) => Arc::new(program.with_drill(setup.drill).with_region(region)),
         Err(error) => return FromWorker::Failed(error.to_string()).send(way.link(), 0),
     };

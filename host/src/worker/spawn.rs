@@ -66,6 +66,7 @@ pub(super) fn tell(
         settings: recipe.artifact.settings(),
         limits: recipe.limits,
         instance: recipe.instance,
+        world: recipe.world.clone(),
         drill: recipe.drill,
         region: region.map(Region::extent),
         link: recipe.link,

@@ -83,7 +83,7 @@ mod tests {
     use crate::guest::Guest;
     use crate::job::Limits;
     use crate::options::Isolation;
-    use crate::runtime::{Artifact, Cache, Demand, Metering, Settings};
+    use crate::runtime::{Artifact, Cache, Demand, Metering, Settings, World};
 
     fn worker(program: &Arc<Program>) -> ThreadWorker {
         let label = "thread-1".to_owned();
@@ -99,7 +99,7 @@ mod tests {
         let artifact =
             Artifact::prepare(&guest, settings, &Cache::off(), crate::runtime::Origin::Own)
                 .unwrap();
-        let program = Arc::new(Program::load(&artifact, limits).unwrap());
+        let program = Arc::new(Program::load(&artifact, limits, World::default()).unwrap());
         // As threads do that were given up: they never give their instance back.
         let held = [(); 2].map(|()| worker(&program).prepared().unwrap());
         let Err(Death::SpawnFailed(why)) = worker(&program).prepared() else {

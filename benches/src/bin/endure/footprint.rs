@@ -57,7 +57,7 @@ impl Footprint {
             maps: fs::read_to_string("/proc/self/maps")?.lines().count(),
             children: family.len(),
             zombies: family.iter().filter(is_zombie).count(),
-            resident: memory(std::process::id())?.resident,
+            resident: own_resident()?,
         })
     }
 
@@ -90,7 +90,7 @@ impl fmt::Display for Footprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} descriptors, {} maps, {} children, {} zombies, {:.0} KiB resident",
+            "{} descriptors, {} maps, {} children, {} zombies, {:.0} KiB of its own resident",
             self.descriptors,
             self.maps,
             self.children,
@@ -98,6 +98,18 @@ impl fmt::Display for Footprint {
             self.resident / 1024.0
         )
     }
+}
+
+/// Resident memory but for what is shared: pages of the links to the workers that live now. Those are bounded by the
+/// limits, come and go with the workers, and are many after a job that said as much as it may.
+fn own_resident() -> Result<f64, Failure> {
+    let status = fs::read_to_string("/proc/self/status")?;
+    let shared = status
+        .lines()
+        .find_map(|line| line.strip_prefix("RssShmem:"));
+    let kib = shared.and_then(|rest| rest.trim().strip_suffix(" kB")?.parse::<f64>().ok());
+    let kib = kib.ok_or("/proc/self/status does not say how much of the memory is shared")?;
+    Ok(memory(std::process::id())?.resident - kib * 1024.0)
 }
 
 /// Has the allocator give back what it keeps for the next time: some MiB for each of its arenas, now more

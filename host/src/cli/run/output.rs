@@ -36,6 +36,8 @@ pub(super) struct Output {
     format: Format,
     folder: Option<PathBuf>,
     single: bool,
+    /// Whether jobs are commands: what they wrote counts, however they ended, and their log is their stderr.
+    commands: bool,
     stdout: BufWriter<Stdout>,
 }
 
@@ -44,6 +46,7 @@ impl Output {
         format: Format,
         folder: Option<PathBuf>,
         single: bool,
+        commands: bool,
     ) -> Result<Self, Failure> {
         if let Some(folder) = &folder {
             fs::create_dir_all(folder)
@@ -53,13 +56,26 @@ impl Output {
             format,
             folder,
             single,
+            commands,
             stdout: BufWriter::with_capacity(64 << 10, stdout()),
         })
     }
 
+    /// Whether a lone command has this program's streams.
+    pub(super) fn is_the_commands(&self) -> bool {
+        self.commands && self.single && self.format == Format::Text
+    }
+
     /// Has a job's messages and log lines printed as they come. `place` is its place in the input.
     pub(super) fn listen(&self, job: Job, place: u64) -> Job {
+        let event = if self.commands { "stderr" } else { "log" };
         match self.format {
+            Format::Text if self.is_the_commands() => job.on_log(|_, _, line| {
+                let _ = writeln!(io::stderr(), "{line}");
+            }),
+            Format::Text if self.commands => {
+                job.on_log(|from, _, line| complain(&format!("{}: {line}", from.worker)))
+            }
             Format::Text => job
                 .on_post(|from, message| {
                     complain(&format!(
@@ -84,7 +100,7 @@ impl Output {
                     say(
                         from,
                         place,
-                        &json!({"event": "log", "level": level.name(), "line": line}),
+                        &json!({"event": event, "level": level.name(), "line": line}),
                     );
                 }),
         }
@@ -110,7 +126,11 @@ impl Output {
             }
             Format::Text if self.folder.is_some() => {}
             Format::Text => {
-                let output = answer(done).map_or(&[][..], |reply| &reply.output);
+                let printed = match self.is_the_commands() {
+                    true => reply(done),
+                    false => answer(done),
+                };
+                let output = printed.map_or(&[][..], |reply| &reply.output);
                 self.stdout.write_all(output)?;
                 // A lone reply is left as it is, except where a prompt would stick to it.
                 let wants_end = !self.single || (!output.is_empty() && stdout().is_terminal());
@@ -118,6 +138,10 @@ impl Output {
                     self.stdout.write_all(b"\n")?;
                 }
             }
+        }
+        let dropped = reply(done).map_or(0, |reply| reply.dropped_logs);
+        if self.commands && self.format == Format::Text && dropped > 0 {
+            complain(&format!("{dropped} lines on standard error were dropped"));
         }
         Ok(trouble)
     }
@@ -157,10 +181,14 @@ impl Output {
     }
 }
 
+/// The reply of a job, however its guest ended.
+fn reply(done: &Done) -> Option<&Reply> {
+    done.result.as_ref().ok()?.result.as_ref().ok()
+}
+
 /// The reply of a job that ended well.
 fn answer(done: &Done) -> Option<&Reply> {
-    let reply = done.result.as_ref().ok()?.result.as_ref().ok()?;
-    (reply.outcome == cofferdam::Outcome::Output).then_some(reply)
+    reply(done).filter(|reply| reply.outcome == cofferdam::Outcome::Output)
 }
 
 /// One line on stdout, at once and whole. If it cannot be written, the replies cannot either, and
@@ -199,6 +227,9 @@ fn object(done: &Done) -> Value {
         Ok(reply) => {
             let (output, output_base64) = as_text(&reply.output);
             set("outcome", json!(reply.outcome.name()));
+            if let cofferdam::Outcome::Exited(code) = reply.outcome {
+                set("exit_code", json!(code));
+            }
             set("output", json!(output));
             set("output_base64", json!(output_base64));
             set(

@@ -87,9 +87,9 @@ impl From<&GuestError> for Refusal {
             GuestError::InvalidText(_) => Self::InvalidText,
             GuestError::Invalid(_) => Self::Invalid,
             GuestError::NoMarker { .. } => Self::NoMarker,
-            GuestError::MissingExport(_) => Self::MissingExport,
+            GuestError::MissingExport(_) | GuestError::NoSuchFunction { .. } => Self::MissingExport,
             GuestError::WrongExport { .. } => Self::WrongExport,
-            GuestError::UnknownImports(_) => Self::UnknownImports,
+            GuestError::UnknownImports { .. } => Self::UnknownImports,
         }
     }
 }
@@ -122,6 +122,8 @@ impl From<&Outcome> for Ending {
             Outcome::OutputLimit => Self::OutputLimit,
             Outcome::InterfaceViolation(_) => Self::InterfaceViolation,
             Outcome::InvalidGuest(_) => Self::InvalidGuest,
+            // Only a command's, and the catalogue has none.
+            Outcome::Exited(code) => Self::Refused(*code),
         }
     }
 }

@@ -1,0 +1,127 @@
+//! Which guest, how a job enters it, and what it is told beside its input: shared by the commands that run one.
+
+use cofferdam::{Entry, Guest, GuestSource, Packed};
+
+use super::Failure;
+
+/// The guest and its entry.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct GuestArgs {
+    /// A .wasm or .wat file, `-` for standard input, or @name (see `cofferdam guests`)
+    #[arg(required_unless_present = "wat")]
+    guest: Option<GuestSource>,
+    /// The guest itself, in the text format, in place of a file
+    #[arg(
+        long,
+        value_name = "TEXT",
+        conflicts_with = "guest",
+        help_heading = "Guest"
+    )]
+    wat: Option<String>,
+    /// Call this export with the numbers of each job's input, and reply with its results
+    #[arg(long, value_name = "NAME", help_heading = "Guest")]
+    invoke: Option<String>,
+    /// Call this export with pointer and length of each job's input; it returns both of its reply, packed
+    /// into an i64
+    #[arg(
+        long,
+        value_name = "NAME",
+        conflicts_with = "invoke",
+        help_heading = "Guest"
+    )]
+    packed: Option<String>,
+    /// With --packed: the export that makes room for the input [default: alloc]
+    #[arg(long, value_name = "NAME", requires = "packed", help_heading = "Guest")]
+    alloc: Option<String>,
+    /// With --packed: the export that frees reply and input [default: they are not freed]
+    #[arg(long, value_name = "NAME", requires = "packed", help_heading = "Guest")]
+    free: Option<String>,
+}
+
+impl GuestArgs {
+    /// Where the guest comes from.
+    pub(crate) fn source(&self) -> GuestSource {
+        match (&self.guest, &self.wat) {
+            (Some(source), _) => source.clone(),
+            (None, Some(text)) => GuestSource::Text(text.clone()),
+            (None, None) => unreachable!("clap requires one of them"),
+        }
+    }
+
+    /// How jobs enter it, where that was said.
+    pub(crate) fn entry(&self) -> Option<Entry> {
+        if let Some(name) = &self.invoke {
+            return Some(Entry::Function { name: name.clone() });
+        }
+        let call = self.packed.as_ref()?;
+        let usual = Packed::new(call);
+        Some(Entry::Packed(Packed {
+            alloc: self.alloc.clone().unwrap_or(usual.alloc),
+            free: self.free.clone(),
+            ..usual
+        }))
+    }
+
+    pub(crate) fn load(&self) -> Result<Guest, Failure> {
+        Ok(Guest::load_with(&self.source(), self.entry())?)
+    }
+}
+
+/// What a command is told.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[command(next_help_heading = "Guest")]
+pub(crate) struct ToldArgs {
+    /// Set a variable in a command's environment, which is empty otherwise; may be given several times
+    #[arg(long = "env", value_name = "KEY=VALUE", value_parser = variable)]
+    env: Vec<(String, String)>,
+    /// A command's arguments, or with --invoke the numbers of the only job
+    #[arg(last = true, value_name = "ARGS")]
+    args: Vec<String>,
+}
+
+impl ToldArgs {
+    /// The words after `--`, to be the input of the only job.
+    pub(crate) fn numbers(&self, entry: &Entry) -> Option<String> {
+        let is_invoked = matches!(entry, Entry::Function { .. });
+        (is_invoked && !self.args.is_empty()).then(|| self.args.join(" "))
+    }
+
+    /// What a guest of this entry is told: arguments, and variables.
+    ///
+    /// # Errors
+    /// For one that would not hear it.
+    pub(crate) fn told(
+        &self,
+        guest: &Guest,
+    ) -> Result<(Vec<String>, Vec<(String, String)>), Failure> {
+        let hears_args = match guest.entry() {
+            Entry::Start | Entry::Function { .. } => true,
+            Entry::Handle if self.env.is_empty() && self.args.is_empty() => true,
+            Entry::Handle => {
+                return Err(Failure::usage(format!(
+                    "{} is {}, which is told nothing but its input: --env and the words after `--` go with WASI commands",
+                    guest.name(),
+                    guest.entry()
+                )));
+            }
+            _ => self.args.is_empty(),
+        };
+        if !hears_args {
+            return Err(Failure::usage(
+                "the words after `--` go with WASI commands and with --invoke: give the input with --input",
+            ));
+        }
+        let args = match guest.entry() {
+            Entry::Start => self.args.clone(),
+            _ => Vec::new(),
+        };
+        Ok((args, self.env.clone()))
+    }
+}
+
+fn variable(typed: &str) -> Result<(String, String), String> {
+    match typed.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("give a name, `=` and a value: LANG=C".to_owned()),
+    }
+}

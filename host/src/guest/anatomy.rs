@@ -1,0 +1,294 @@
+//! The outside of a module, read from its sections without compiling it: imports, exports, memories, sizes.
+
+use std::fmt;
+
+use serde::Serialize;
+use wasmparser::{
+    BinaryReaderError, CompositeInnerType, ExternalKind, FuncType, KnownCustom, Name, Parser,
+    Payload, TypeRef, ValType,
+};
+
+use super::footprint::Table;
+use super::{GuestError, form};
+use crate::mail::printable;
+
+/// The outside of a module: what it wants, what it offers, how large it is.
+#[derive(Clone, Debug, Serialize)]
+pub struct Anatomy {
+    /// What it imports, as `module` and `name` with the type.
+    pub imports: Vec<Extern>,
+    /// What it exports.
+    pub exports: Vec<Extern>,
+    /// Its own linear memories.
+    pub memories: Vec<Memory>,
+    /// Functions with a body.
+    pub functions: u32,
+    /// Whether it has a start function.
+    pub start: bool,
+    /// Bytes of each section, in the order of the file.
+    pub sections: Vec<(String, usize)>,
+    /// What its name section calls it.
+    pub name: Option<String>,
+    /// What made it, as its producers section says: language, tools, SDK, each with a version.
+    pub producers: Vec<String>,
+    /// Its own tables; only how far they grow matters to anybody.
+    #[serde(skip)]
+    pub(super) tables: Vec<Table>,
+}
+
+/// One import or export.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Extern {
+    /// The import's module; empty for exports.
+    pub module: String,
+    /// The name.
+    pub name: String,
+    /// The type, as `func (i32, i32) -> i32`, `memory`, `table`, `global` or `tag`.
+    pub ty: String,
+}
+
+/// One linear memory.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Memory {
+    /// Pages of 64 KiB that it begins with.
+    pub minimum_pages: u64,
+    /// Pages of 64 KiB that it never passes, if it says so.
+    pub maximum_pages: Option<u64>,
+    /// Whether addresses have 64 bits.
+    pub memory64: bool,
+    /// Whether it is shared between threads.
+    pub shared: bool,
+}
+
+impl Anatomy {
+    /// Reads a guest's anatomy whether or not it fits the interface; for `inspect`.
+    ///
+    /// # Errors
+    /// [`GuestError`] when the bytes are no core module.
+    pub fn of_bytes(bytes: &[u8]) -> Result<Self, GuestError> {
+        Self::read(&form::to_binary(bytes)?)
+    }
+
+    /// What keeps this module from being a guest of interface 1, if anything does.
+    ///
+    /// # Errors
+    /// That reason.
+    pub fn fits_interface(&self) -> Result<(), GuestError> {
+        super::interface::check(self)
+    }
+
+    pub(super) fn read(wasm: &[u8]) -> Result<Self, GuestError> {
+        Reader::default().read(wasm).map_err(|error| {
+            GuestError::Invalid(format!("{} (at byte {})", error.message(), error.offset()))
+        })
+    }
+
+    pub(super) fn export(&self, name: &str) -> Option<&Extern> {
+        self.exports.iter().find(|export| export.name == name)
+    }
+}
+
+#[derive(Default)]
+struct Reader {
+    /// Function types by type index; `None` where the type is something else.
+    types: Vec<Option<String>>,
+    /// Type index of each function, imported ones first.
+    functions: Vec<u32>,
+    imports: Vec<Extern>,
+    exports: Vec<Extern>,
+    memories: Vec<Memory>,
+    tables: Vec<Table>,
+    imported_functions: usize,
+    start: bool,
+    sections: Vec<(String, usize)>,
+    name: Option<String>,
+    producers: Vec<String>,
+}
+
+impl Reader {
+    fn read(mut self, wasm: &[u8]) -> Result<Anatomy, BinaryReaderError> {
+        for payload in Parser::new(0).parse_all(wasm) {
+            let payload = payload?;
+            if let Some((id, range)) = payload.as_section() {
+                self.sections
+                    .push((section_name(id, &payload), range.len()));
+            }
+            match payload {
+                Payload::TypeSection(section) => {
+                    for group in section {
+                        for ty in group?.into_types() {
+                            self.types.push(match ty.composite_type.inner {
+                                CompositeInnerType::Func(ty) => Some(signature(&ty)),
+                                _ => None,
+                            });
+                        }
+                    }
+                }
+                Payload::ImportSection(section) => {
+                    for import in section.into_imports() {
+                        let import = import?;
+                        let ty = match import.ty {
+                            TypeRef::Func(index) | TypeRef::FuncExact(index) => {
+                                self.functions.push(index);
+                                self.imported_functions += 1;
+                                self.function_type(index)
+                            }
+                            TypeRef::Table(_) => "table".to_owned(),
+                            TypeRef::Memory(_) => "memory".to_owned(),
+                            TypeRef::Global(_) => "global".to_owned(),
+                            TypeRef::Tag(_) => "tag".to_owned(),
+                        };
+                        self.imports.push(Extern {
+                            module: import.module.to_owned(),
+                            name: import.name.to_owned(),
+                            ty,
+                        });
+                    }
+                }
+                Payload::FunctionSection(section) => {
+                    for index in section {
+                        self.functions.push(index?);
+                    }
+                }
+                Payload::MemorySection(section) => {
+                    for memory in section {
+                        let memory = memory?;
+                        self.memories.push(Memory {
+                            minimum_pages: memory.initial,
+                            maximum_pages: memory.maximum,
+                            memory64: memory.memory64,
+                            shared: memory.shared,
+                        });
+                    }
+                }
+                Payload::TableSection(section) => {
+                    for table in section {
+                        self.tables.push(Table {
+                            maximum: table?.ty.maximum,
+                        });
+                    }
+                }
+                Payload::ExportSection(section) => {
+                    for export in section {
+                        let export = export?;
+                        self.exports.push(Extern {
+                            module: String::new(),
+                            name: export.name.to_owned(),
+                            ty: self.export_type(export.kind, export.index),
+                        });
+                    }
+                }
+                Payload::StartSection { .. } => self.start = true,
+                // No part of the module proper: what is garbled in there is left out.
+                Payload::CustomSection(custom) => match custom.as_known() {
+                    KnownCustom::Name(names) => {
+                        self.name = names.into_iter().flatten().find_map(|name| match name {
+                            Name::Module { name, .. } => Some(name.to_owned()),
+                            _ => None,
+                        });
+                    }
+                    KnownCustom::Producers(fields) => {
+                        for field in fields.into_iter().flatten() {
+                            self.producers
+                                .extend(field.values.into_iter().flatten().map(|value| {
+                                    format!("{} {}", value.name, value.version)
+                                        .trim_end()
+                                        .to_owned()
+                                }));
+                        }
+                    }
+                    _ => {}
+                },
+                _ => {}
+            }
+        }
+        let functions = self.functions.len() - self.imported_functions;
+        Ok(Anatomy {
+            imports: self.imports,
+            exports: self.exports,
+            memories: self.memories,
+            functions: u32::try_from(functions).unwrap_or(u32::MAX),
+            start: self.start,
+            sections: self.sections,
+            name: self.name,
+            producers: self.producers,
+            tables: self.tables,
+        })
+    }
+
+    fn function_type(&self, type_index: u32) -> String {
+        let ty = usize::try_from(type_index)
+            .ok()
+            .and_then(|index| self.types.get(index));
+        match ty {
+            Some(Some(signature)) => signature.clone(),
+            _ => "func of an unknown type".to_owned(),
+        }
+    }
+
+    fn export_type(&self, kind: ExternalKind, index: u32) -> String {
+        match kind {
+            ExternalKind::Func | ExternalKind::FuncExact => {
+                let index = usize::try_from(index).ok();
+                match index.and_then(|index| self.functions.get(index)) {
+                    Some(&type_index) => self.function_type(type_index),
+                    None => "func of an unknown type".to_owned(),
+                }
+            }
+            ExternalKind::Table => "table".to_owned(),
+            ExternalKind::Memory => "memory".to_owned(),
+            ExternalKind::Global => "global".to_owned(),
+            ExternalKind::Tag => "tag".to_owned(),
+        }
+    }
+}
+
+fn section_name(id: u8, payload: &Payload<'_>) -> String {
+    const NAMES: [&str; 14] = [
+        "custom",
+        "type",
+        "import",
+        "function",
+        "table",
+        "memory",
+        "global",
+        "export",
+        "start",
+        "element",
+        "code",
+        "data",
+        "data count",
+        "tag",
+    ];
+    match payload {
+        Payload::CustomSection(custom) => format!("custom {}", printable(custom.name())),
+        _ => NAMES
+            .get(usize::from(id))
+            .map_or_else(|| format!("section {id}"), |&name| name.to_owned()),
+    }
+}
+
+fn signature(ty: &FuncType) -> String {
+    let list = |types: &[ValType]| {
+        types
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    match ty.results() {
+        [] => format!("func ({})", list(ty.params())),
+        results => format!("func ({}) -> {}", list(ty.params()), list(results)),
+    }
+}
+
+impl fmt::Display for Extern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A module chooses its names, and must not steer a terminal by them.
+        let name = printable(&self.name);
+        match self.module.as_str() {
+            "" => write!(f, "{name} {}", self.ty),
+            module => write!(f, "{}.{name} {}", printable(module), self.ty),
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! How a job enters a guest and how the answer leaves it: found out from what the module imports and
+//! exports, or named by whoever knows it.
+//!
+//! Every entry runs in both isolations, under the same limits. What differs is who moves the bytes:
+//!
+//! | entry | the job's input | the reply's output | ends well |
+//! | --- | --- | --- | --- |
+//! | [`Entry::Handle`] | pulled by `input_read` | pushed by `output_write` | `handle` returns 0 |
+//! | [`Entry::Start`] | standard input | standard output | `_start` returns, or exit code 0 |
+//! | [`Entry::Function`] | numbers as text | its results as text | it returns |
+//! | [`Entry::Packed`] | bytes behind a pointer | bytes behind a pointer | it returns |
+
+use std::fmt;
+
+use cofferdam_guest::abi;
+use serde::{Deserialize, Serialize};
+
+use super::anatomy::{Anatomy, Extern};
+use super::interface::wants;
+use super::{GuestError, interface, wasi};
+use crate::mail::printable;
+
+/// What of a guest is called for a job.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Entry {
+    /// `handle`, of a guest of interface 1.
+    #[default]
+    Handle,
+    /// `_start`, of a WASI preview 1 command. Each job gets a fresh instance, whatever the policy says,
+    /// since a command ends with its job. Lines on its standard error are log lines.
+    Start,
+    /// One exported function over numbers.
+    Function {
+        /// Its name.
+        name: String,
+    },
+    /// An exported function that is given a pointer and a length, and returns both of its answer in one
+    /// `i64`: the pointer in the upper half.
+    Packed(Packed),
+}
+
+/// The names of a private interface of pointers and lengths.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Packed {
+    /// Takes the input, `(pointer, length)`, and returns the output, `pointer << 32 | length`.
+    pub call: String,
+    /// Takes a length, and returns a pointer to so many bytes.
+    pub alloc: String,
+    /// Takes a pointer, or a pointer and a length, and gives back what [`Packed::alloc`] gave or
+    /// [`Packed::call`] returned. It is called for the output and then for the input, if it is named.
+    pub free: Option<String>,
+}
+
+impl Packed {
+    /// The names that most such guests use: `alloc`, and nothing that frees.
+    #[must_use]
+    pub fn new(call: impl Into<String>) -> Self {
+        Self {
+            call: call.into(),
+            alloc: "alloc".to_owned(),
+            free: None,
+        }
+    }
+}
+
+/// Parameters and results of the functions of [`Entry::Packed`].
+const CALL: &str = "func (i32, i32) -> i64";
+const ALLOC: &str = "func (i32) -> i32";
+const FREE: [&str; 2] = ["func (i32, i32)", "func (i32)"];
+
+impl Entry {
+    /// What this module is made for, if it is one of the kinds that show it.
+    ///
+    /// `_start` alone does not mean "command": some compilers export it beside the real entry. So the marker
+    /// of interface 1 decides first, and then the imports.
+    ///
+    /// # Errors
+    /// What keeps it from being any of them.
+    pub(super) fn detect(anatomy: &Anatomy) -> Result<Self, GuestError> {
+        let imports_from =
+            |is: fn(&str) -> bool| anatomy.imports.iter().any(|import| is(&import.module));
+        let of_another_world =
+            imports_from(|module| module == abi::MODULE || module.starts_with("extism"));
+        let is_command = anatomy.export(abi::MARKER).is_none()
+            && anatomy.export(wasi::START).is_some()
+            && !of_another_world
+            && (anatomy.imports.is_empty() || imports_from(wasi::is_module));
+        let entry = if is_command {
+            Self::Start
+        } else {
+            Self::Handle
+        };
+        entry.check(anatomy)?;
+        Ok(entry)
+    }
+
+    /// Checks that this module can be entered so.
+    ///
+    /// # Errors
+    /// What is missing, or of another type.
+    pub(super) fn check(&self, anatomy: &Anatomy) -> Result<(), GuestError> {
+        match self {
+            Self::Handle => interface::check(anatomy),
+            Self::Start => {
+                wasi::check(anatomy)?;
+                match anatomy.export(wasi::START) {
+                    None => return Err(GuestError::MissingExport("the function `_start`")),
+                    Some(start) => wants(start, "func ()")?,
+                }
+                interface::check_memory(anatomy)
+            }
+            Self::Function { name } => {
+                wasi::check(anatomy)?;
+                let function = function(anatomy, name)?;
+                match function.ty.contains("ref") || function.ty.contains("v128") {
+                    false => Ok(()),
+                    true => Err(GuestError::WrongExport {
+                        name: name.clone(),
+                        found: function.ty.clone(),
+                        wanted: "a function over i32, i64, f32 and f64",
+                    }),
+                }
+            }
+            Self::Packed(packed) => {
+                wasi::check(anatomy)?;
+                wants(function(anatomy, &packed.call)?, CALL)?;
+                wants(function(anatomy, &packed.alloc)?, ALLOC)?;
+                if let Some(free) = &packed.free {
+                    let free = function(anatomy, free)?;
+                    if !FREE.contains(&free.ty.as_str()) {
+                        wants(free, FREE[0])?;
+                    }
+                }
+                interface::check_memory(anatomy)
+            }
+        }
+    }
+
+    /// Whether one instance can serve a second job.
+    #[must_use]
+    pub fn may_be_reused(&self) -> bool {
+        match self {
+            Self::Start => false,
+            Self::Handle | Self::Function { .. } | Self::Packed(_) => true,
+        }
+    }
+}
+
+/// An exported function by its name, or those that there are.
+fn function<'a>(anatomy: &'a Anatomy, name: &str) -> Result<&'a Extern, GuestError> {
+    let is_function = |export: &&Extern| export.ty.starts_with("func");
+    let mut functions = anatomy.exports.iter().filter(is_function);
+    if let Some(found) = functions.clone().find(|export| export.name == name) {
+        return Ok(found);
+    }
+    // Names with underscores in front are a toolchain's own.
+    let known = functions
+        .by_ref()
+        .filter(|export| !export.name.starts_with('_'))
+        .map(|export| format!("`{}`", printable(&export.name)))
+        .collect();
+    Err(GuestError::NoSuchFunction {
+        name: name.to_owned(),
+        known,
+    })
+}
+
+impl fmt::Display for Entry {
+    /// As `inspect` says it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Handle => f.write_str("a guest of interface 1"),
+            Self::Start => f.write_str("a WASI preview 1 command"),
+            Self::Function { name } => write!(f, "a module whose `{}` is called", printable(name)),
+            Self::Packed(packed) => write!(
+                f,
+                "a module whose `{}` is called with a pointer and a length",
+                printable(&packed.call)
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn anatomy(body: &str) -> Anatomy {
+        Anatomy::of_bytes(format!("(module {body})").as_bytes()).unwrap()
+    }
+
+    const EXIT: &str = r#"(import "wasi_snapshot_preview1" "proc_exit" (func (param i32)))"#;
+    const MEMORY: &str = r#"(memory (export "memory") 1)"#;
+
+    #[test]
+    fn the_marker_decides_before_start_does() {
+        let both = r#"(memory (export "memory") 1) (func (export "_start"))
+            (func (export "cofferdam_abi_1")) (func (export "handle") (result i32) i32.const 0)"#;
+        assert_eq!(Entry::detect(&anatomy(both)), Ok(Entry::Handle));
+        let start = format!(r#"{EXIT} {MEMORY} (func (export "_start"))"#);
+        assert_eq!(Entry::detect(&anatomy(&start)), Ok(Entry::Start));
+    }
+
+    #[test]
+    fn start_beside_imports_of_another_world_is_no_command() {
+        let plugin = format!(
+            r#"{EXIT} (import "extism:host/env" "input_length" (func (result i64)))
+            {MEMORY} (func (export "_start"))"#
+        );
+        let error = Entry::detect(&anatomy(&plugin)).unwrap_err();
+        assert!(matches!(error, GuestError::NoMarker { .. }), "{error}");
+    }
+
+    #[test]
+    fn a_function_that_is_not_there_is_answered_with_those_that_are() {
+        let two = anatomy(r#"(func (export "add")) (func (export "sub")) (func (export "_x"))"#);
+        let name = "mul".to_owned();
+        let error = Entry::Function { name }.check(&two).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "it exports no function `mul`: there are `add`, `sub`"
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_typed_cannot_be_invoked() {
+        let one = anatomy(r#"(func (export "take") (param externref))"#);
+        let name = "take".to_owned();
+        let error = Entry::Function { name }.check(&one).unwrap_err();
+        assert!(
+            error.to_string().contains("i32, i64, f32 and f64"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn each_function_of_a_packed_interface_is_checked() {
+        let whole = |call: &str, free: &str| {
+            anatomy(&format!(
+                r#"{MEMORY} (func (export "alloc") (param i32) (result i32) i32.const 0)
+                (func (export "greet") (param i32 i32) (result {call}) {call}.const 0)
+                (func (export "free") (param {free}))"#
+            ))
+        };
+        let entry = |free: Option<&str>| {
+            Entry::Packed(Packed {
+                free: free.map(ToOwned::to_owned),
+                ..Packed::new("greet")
+            })
+        };
+        for free in ["i32", "i32 i32"] {
+            assert_eq!(entry(Some("free")).check(&whole("i64", free)), Ok(()));
+        }
+        assert_eq!(entry(None).check(&whole("i64", "i64")), Ok(()));
+        let error = entry(Some("free")).check(&whole("i64", "i64")).unwrap_err();
+        assert!(error.to_string().contains("func (i32, i32)"), "{error}");
+        let error = entry(None).check(&whole("i32", "i32")).unwrap_err();
+        assert!(error.to_string().contains("-> i64"), "{error}");
+    }
+}

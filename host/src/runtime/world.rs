@@ -1,0 +1,41 @@
+//! What a guest finds around it: how it is entered, and what it is told beside its input.
+
+use serde::{Deserialize, Serialize};
+
+use crate::guest::{Entry, Guest};
+
+/// The same for all jobs of a pool.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct World {
+    /// What is called for a job.
+    pub(crate) entry: Entry,
+    /// A command's arguments, its own name first.
+    pub(crate) args: Vec<String>,
+    /// A command's environment.
+    pub(crate) env: Vec<(String, String)>,
+}
+
+impl World {
+    /// The most bytes of arguments and environment together: they are handed to each worker in the one frame
+    /// that sets it up.
+    pub(crate) const MOST: usize = 32 << 10;
+
+    /// That of a guest that is told nothing but its own name.
+    pub(crate) fn of(guest: &Guest) -> Self {
+        Self {
+            entry: guest.entry().clone(),
+            args: vec![guest.name().replace('\0', "")],
+            env: Vec::new(),
+        }
+    }
+
+    /// Bytes of arguments and environment, as a guest sees them.
+    pub(crate) fn told(&self) -> usize {
+        let args = self.args.iter().map(|arg| arg.len() + 1);
+        let env = self
+            .env
+            .iter()
+            .map(|(key, value)| key.len() + value.len() + 2);
+        args.chain(env).sum()
+    }
+}
