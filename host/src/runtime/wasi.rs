@@ -29,8 +29,9 @@ pub(super) struct Streams {
     read: usize,
     /// Which of the three were closed, a bit each.
     closed: u8,
-    /// The beginning of a line on standard error, or on the standard output of what is no command.
-    lines: [Vec<u8>; 2],
+    /// The beginning of a line on standard error, and on the standard output of what is no command. Most jobs have
+    /// neither.
+    lines: Option<Box<[Vec<u8>; 2]>>,
     /// Whether the guest ended itself: its instance is of no more use.
     pub(super) exited: bool,
 }
@@ -233,12 +234,17 @@ impl Streams {
 impl JobState {
     /// Logs what was begun of a line when the guest ended.
     pub(super) fn flush(&mut self) {
-        for stream in 0..self.streams.lines.len() {
-            let line = std::mem::take(&mut self.streams.lines[stream]);
-            if !line.is_empty() {
-                self.log(abi::Level::Info, &line);
-            }
+        let Some(lines) = self.streams.lines.take() else {
+            return;
+        };
+        for line in lines.iter().filter(|line| !line.is_empty()) {
+            self.log(abi::Level::Info, line);
         }
+    }
+
+    /// What was begun of a line.
+    fn line(&mut self, stream: usize) -> &mut Vec<u8> {
+        &mut self.streams.lines.get_or_insert_default()[stream]
     }
 
     /// Logs each line of what a guest says; what has no end yet waits for it. A line that is too long is cut
@@ -251,7 +257,7 @@ impl JobState {
             };
             let mut rest = text;
             loop {
-                let line = &mut self.streams.lines[stream];
+                let line = self.line(stream);
                 let room = abi::MAX_LOG_LINE - line.len();
                 if rest.len() <= room {
                     line.extend_from_slice(rest);
@@ -264,7 +270,7 @@ impl JobState {
                 self.log(abi::Level::Info, &line);
             }
             if ends {
-                let line = std::mem::take(&mut self.streams.lines[stream]);
+                let line = std::mem::take(self.line(stream));
                 let line = line.strip_suffix(b"\r").unwrap_or(&line);
                 self.log(abi::Level::Info, line);
             }

@@ -37,11 +37,15 @@ const CLIENTS: u64 = 4;
 /// From one fault to the next.
 const BETWEEN_FAULTS: Duration = Duration::from_secs(1);
 
+/// The same before the first look.
+const BETWEEN_FIRST_FAULTS: Duration = Duration::from_millis(100);
+
 /// From one look at what is held to the next.
 const BETWEEN_LOOKS: Duration = Duration::from_secs(60);
 
-/// Until the first look, with faults going on: caches, stacks and the allocator's arenas have their size
-/// then.
+/// Until the first look, with more faults than later ([`BETWEEN_FIRST_FAULTS`]): by then each worker in a thread has
+/// had those that take memory, some MiB of which stay with its place, and caches, stacks and the allocator's arenas
+/// have their size.
 const WARM_UP: Duration = Duration::from_secs(20);
 
 /// A job that has not ended by then is lost.
@@ -68,6 +72,7 @@ struct World {
     places: Vec<Place>,
     gate: Gate,
     over: AtomicBool,
+    warm: AtomicBool,
     jobs: AtomicU64,
     /// Jobs that went down with a worker that was killed at a random moment.
     victims: AtomicU64,
@@ -170,6 +175,7 @@ impl World {
             places,
             gate: Gate::default(),
             over: AtomicBool::new(false),
+            warm: AtomicBool::new(false),
             jobs: AtomicU64::new(0),
             victims: AtomicU64::new(0),
             faults: Mutex::default(),
@@ -185,6 +191,7 @@ impl World {
             thread::sleep(span.min(end.saturating_duration_since(Instant::now())));
         };
         pause(WARM_UP);
+        self.warm.store(true, Ordering::SeqCst);
         let before = self.look()?;
         println(&format!("at the beginning: {before}"));
         let start = Instant::now();
@@ -288,7 +295,11 @@ impl World {
     fn be_fate(&self, mut rng: Rng) {
         let mut next = Instant::now();
         while !self.over.load(Ordering::SeqCst) {
-            next += BETWEEN_FAULTS;
+            next = match self.warm.load(Ordering::SeqCst) {
+                true => next + BETWEEN_FAULTS,
+                // One may take longer than that; nothing has to be caught up on.
+                false => Instant::now() + BETWEEN_FIRST_FAULTS,
+            };
             thread::sleep(next.saturating_duration_since(Instant::now()));
             self.gate.enter();
             let done = if rng.u32(0..4) == 0 {
