@@ -13,6 +13,10 @@ pub enum Exit {
     JobFailed,
     /// 2: the command line was not understood.
     Usage,
+    /// 4: no case was selected.
+    NoCase,
+    /// 100: a check found something.
+    Found,
     /// 101: a bound of `--fail-if` was passed.
     Tripped,
     /// 124: the only job did not end within its deadline.
@@ -39,6 +43,8 @@ impl Exit {
             Self::Done => 0,
             Self::JobFailed => 1,
             Self::Usage => 2,
+            Self::NoCase => 4,
+            Self::Found => 100,
             Self::Tripped => 101,
             Self::Deadline => 124,
             Self::Internal => 125,
@@ -67,6 +73,8 @@ mod tests {
             (Exit::Done, 0),
             (Exit::JobFailed, 1),
             (Exit::Usage, 2),
+            (Exit::NoCase, 4),
+            (Exit::Found, 100),
             (Exit::Tripped, 101),
             (Exit::Deadline, 124),
             (Exit::Internal, 125),

@@ -63,6 +63,7 @@ mod worker;
 
 mod pool;
 
+pub mod check;
 pub mod doctor;
 pub mod experiment;
 pub mod machine;

@@ -1,5 +1,6 @@
 //! What was typed, and what to do about it. The only place that knows clap.
 
+mod check;
 mod common;
 mod compare;
 mod completions;
@@ -58,11 +59,13 @@ Examples:
   cofferdam run --workers 4 --lines - @argon2    a job a line of standard input
   cofferdam compare --report out.html @blur      the same as a web page
   cofferdam run --env LANG=C tool.wasm -- -v     a WASI command
+  cofferdam check plugin.wasm                    do its cases hold, everywhere?
   cofferdam inspect guest.wasm                   is it a guest?
   cofferdam doctor                               is this machine quiet?
 
 Exit codes:
-  0 done · 1 some job failed · 2 usage · 101 --fail-if tripped · 124 deadline
+  0 done · 1 some job failed · 2 usage · 4 no case was selected
+  100 check found something · 101 --fail-if tripped · 124 deadline
   125 cofferdam failed · 126 the guest cannot be run · 127 not found · 134 trap
   128+n a worker died of signal n, or cofferdam was stopped by signal n";
 
@@ -70,6 +73,7 @@ Exit codes:
 enum Command {
     Run(Box<run::Args>),
     Compare(Box<compare::Args>),
+    Check(check::Args),
     Report(Box<report::Args>),
     Inspect(inspect::Args),
     Guests(guests::Args),
@@ -98,6 +102,7 @@ pub(crate) fn main() -> Exit {
     let result = match cli.command {
         Command::Run(args) => run::run(*args),
         Command::Compare(args) => compare::compare(&args),
+        Command::Check(args) => check::check(&args),
         Command::Report(args) => report::report(&args),
         Command::Inspect(args) => inspect::inspect(&args),
         Command::Guests(args) => guests::guests(&args),

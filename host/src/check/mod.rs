@@ -1,0 +1,28 @@
+//! Does a guest do what its author says, in every place where it may run?
+//!
+//! A [`Case`] is an input and what is to come of it; a [`Suite`] is a guest with its cases, read from a
+//! manifest ([`Suite::read`]) or put together by hand. [`check`] runs each case
+//!
+//! - in a thread and in a process, with a fresh instance for each job and with one that is kept, as far as the
+//!   guest's kind allows,
+//! - for the first time, and again and again,
+//! - among the others on several workers, and after each of the others on an instance that is kept,
+//!
+//! and then random inputs in both isolations. Whatever differs from what was said, or from what was seen
+//! elsewhere, is a [`Finding`]: it says where, shows both sides, and how to see it again.
+
+mod case;
+mod manifest;
+mod places;
+mod random;
+mod runs;
+mod seen;
+mod suite;
+mod update;
+
+pub use case::{Case, Expected, Origin, Rule};
+pub use manifest::CheckError;
+pub use places::Place;
+pub use runs::{Checked, Finding, Fuzzed, Options, check};
+pub use seen::Seen;
+pub use suite::Suite;

@@ -1,0 +1,151 @@
+//! What came of one job, as far as it can be compared.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use similar::TextDiff;
+
+use crate::job::{Job, Outcome};
+use crate::pool::{Completion, Lost, Pool};
+
+/// How a job ended, and all that its guest said to the host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// How the guest ended, or what became of the job where no guest ended it.
+    pub ending: Result<Outcome, Lost>,
+    /// The reply's bytes.
+    pub output: Vec<u8>,
+    /// What the guest posted, in order.
+    pub posts: Vec<Vec<u8>>,
+}
+
+type Heard = Arc<Mutex<Vec<Vec<u8>>>>;
+
+/// A job that was handed in, and what its guest posts meanwhile.
+pub(super) struct Pending {
+    ticket: crate::pool::Ticket,
+    heard: Heard,
+}
+
+/// Hands in a job with this input and these messages.
+///
+/// # Errors
+/// Why the pool does not take it.
+pub(super) fn hand_in(pool: &Pool, input: &[u8], messages: &[Vec<u8>]) -> Result<Pending, String> {
+    let heard = Heard::default();
+    let ears = Arc::clone(&heard);
+    let job = Job::new(input).on_post(move |_, message| {
+        ears.lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(message.to_vec());
+    });
+    let job = match messages {
+        [] => job,
+        messages => {
+            let (job, outbox) = job.with_inbox();
+            for message in messages {
+                outbox
+                    .post(message.as_slice())
+                    .map_err(|error| error.to_string())?;
+            }
+            job
+        }
+    };
+    let ticket = pool.submit(job).map_err(|error| error.to_string())?;
+    Ok(Pending { ticket, heard })
+}
+
+impl Pending {
+    pub(super) fn wait(self) -> Seen {
+        let Completion { result, .. } = self.ticket.wait();
+        let posts = std::mem::take(&mut *self.heard.lock().unwrap_or_else(PoisonError::into_inner));
+        match result {
+            Ok(reply) => Seen {
+                ending: Ok(reply.outcome),
+                output: reply.output,
+                posts,
+            },
+            Err(lost) => Seen {
+                ending: Err(lost),
+                output: Vec::new(),
+                posts,
+            },
+        }
+    }
+}
+
+impl Seen {
+    /// One line that says how it ended.
+    #[must_use]
+    pub fn ending_in_words(&self) -> String {
+        match &self.ending {
+            Ok(outcome) => outcome.to_string(),
+            Err(lost) => lost.to_string(),
+        }
+    }
+
+    /// Whether the same is to be seen, as far as it may not differ. What a guest had written when it was stopped
+    /// depends on when that was.
+    pub(super) fn agrees(&self, other: &Self) -> bool {
+        let is_stopped = |seen: &Self| matches!(seen.ending, Ok(Outcome::Deadline));
+        match is_stopped(self) && is_stopped(other) {
+            true => true,
+            false => self == other,
+        }
+    }
+
+    /// What differs, line by line: `self` with minus, `other` with plus.
+    pub(super) fn difference(&self, other: &Self) -> String {
+        difference(&self.to_string(), &other.to_string())
+    }
+}
+
+/// Lines that differ, with those around them.
+pub(super) fn difference(expected: &str, seen: &str) -> String {
+    let diff = TextDiff::from_lines(expected, seen);
+    let unified = diff.unified_diff().context_radius(2).to_string();
+    // The places in the texts mean nothing here, and neither does a last line without an end.
+    let is_said = |line: &&str| !line.starts_with("@@") && !line.starts_with("\\ No newline");
+    let lines = unified.lines().filter(is_said);
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// Bytes as a person can read them.
+pub(super) fn shown(bytes: &[u8]) -> String {
+    cut_at(2000, bytes)
+}
+
+/// The same, and of long ones only what is enough to know them by.
+pub(super) fn beginning(bytes: &[u8]) -> String {
+    cut_at(100, bytes)
+}
+
+fn cut_at(most: usize, bytes: &[u8]) -> String {
+    let (kept, cut) = match bytes.len() > most {
+        true => (
+            &bytes[..most],
+            format!("… and {} bytes more", bytes.len() - most),
+        ),
+        false => (bytes, String::new()),
+    };
+    match std::str::from_utf8(kept) {
+        Ok(text) => {
+            let lines: Vec<String> = text.split('\n').map(crate::mail::printable).collect();
+            lines.join("\n") + &cut
+        }
+        Err(_) => kept.escape_ascii().to_string() + &cut,
+    }
+}
+
+impl fmt::Display for Seen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", self.ending_in_words())?;
+        if !self.output.is_empty() {
+            writeln!(f, "{}", shown(&self.output))?;
+        }
+        for post in &self.posts {
+            writeln!(f, "posts: {}", shown(post))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,231 @@
+//! `cofferdam check`
+
+mod formats;
+
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use cofferdam::check::{CheckError, Checked, Options, Suite, check as run_check};
+use cofferdam::{Exit, GuestSource, TimeSpan};
+
+use super::Failure;
+use super::common::{CacheArgs, LimitArgs, complain, print};
+use formats::Format;
+
+/// Run a guest's cases in threads and in processes, and say what is not as it was said to be
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// A .wasm or .wat file, or @name [default: the one that the manifest names]
+    guest: Option<GuestSource>,
+    /// Where the cases are written [default: cofferdam.toml, if it is there]
+    #[arg(long, value_name = "FILE")]
+    manifest: Option<PathBuf>,
+    /// A folder of cases, NAME.in and NAME.out [default: cases, if it is there]
+    #[arg(long, value_name = "DIR")]
+    cases: Option<PathBuf>,
+    /// Only cases whose name contains this
+    #[arg(long, value_name = "TEXT")]
+    filter: Option<String>,
+    /// Name the cases, and run nothing
+    #[arg(long)]
+    list: bool,
+    /// Write what was seen in place of what was expected, and show what changed
+    #[arg(long, conflicts_with = "list")]
+    update: bool,
+    /// How often each case runs in each place
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    calls: usize,
+    /// … but no longer than this in one place
+    #[arg(long, value_name = "TIME", default_value = "1s")]
+    patience: TimeSpan,
+    /// How many random inputs are run in both isolations
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    random: usize,
+    /// What decides the order of cases, and the random inputs
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// text, one JSON object, JUnit's XML, TAP, or annotations for GitHub
+    #[arg(long, value_enum, default_value = "text")]
+    format: Format,
+    /// Run again whenever the guest, the manifest or a case changes
+    #[arg(long)]
+    watch: bool,
+    #[command(flatten)]
+    limits: LimitArgs,
+    #[command(flatten)]
+    cache: CacheArgs,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  cofferdam check                        by the cofferdam.toml of this folder
+  cofferdam check --cases cases @sha256  cases/abc.in is to give cases/abc.out
+  cofferdam check --update               write down what comes out now
+  cofferdam check --format junit > check.xml
+
+A manifest:
+  guest = \"plugin.wasm\"                  # or: invoke = \"add\", packed = \"greet\", alloc, free
+  [[case]]
+  name = \"greets\"
+  input = \"World\"                        # or input_file
+  output = \"Hello, World\"                # or output_file, output_json, output_regex
+  [[case]]
+  name = \"refuses nobody\"
+  outcome = \"refused\"                    # or exited, trapped, deadline, memory-limit, …
+  code = 2                               # of a refusal or an exit; reason = \"part of it\"
+  timeout = \"100ms\"                      # memory, max_output, fuel; post = [\"a message\"]
+
+Each case runs in a thread and in a process, on fresh and on reused instances, the
+first time and the N-th, among all others, and after each of them. Then random
+inputs run in both isolations.
+
+Exit codes: 0 all is well · 100 something was found · 4 no case was selected
+  2 usage · 126 the guest cannot be run · 127 not found";
+
+/// The files that are looked for where none is named.
+const MANIFEST: &str = "cofferdam.toml";
+const FOLDER: &str = "cases";
+
+pub(crate) fn check(args: &Args) -> Result<Exit, Failure> {
+    if !args.watch {
+        return once(args);
+    }
+    loop {
+        let before = args.stamps();
+        match once(args) {
+            Ok(_) => {}
+            Err(failure) => complain(&format!("error: {failure}")),
+        }
+        complain("waiting for a change (Ctrl-C ends)");
+        while args.stamps() == before {
+            std::thread::sleep(std::time::Duration::from_millis(300));
+        }
+    }
+}
+
+impl Args {
+    /// The manifest that was named, or the one that is there.
+    fn manifest(&self) -> Option<PathBuf> {
+        let usual = || Path::new(MANIFEST).is_file().then(|| MANIFEST.into());
+        self.manifest.clone().or_else(usual)
+    }
+
+    fn folder(&self) -> Option<PathBuf> {
+        let usual = || Path::new(FOLDER).is_dir().then(|| FOLDER.into());
+        self.cases.clone().or_else(usual)
+    }
+
+    fn suite(&self) -> Result<Suite, Failure> {
+        let (manifest, folder) = (self.manifest(), self.folder());
+        let limits = self.limits.limits()?;
+        let read = Suite::read(
+            self.guest.as_ref(),
+            manifest.as_deref(),
+            folder.as_deref(),
+            limits,
+        );
+        Ok(read?)
+    }
+
+    /// When what is checked was written last.
+    fn stamps(&self) -> Vec<Option<SystemTime>> {
+        let mut paths: Vec<PathBuf> = self.manifest().into_iter().collect();
+        if let Some(GuestSource::File(path)) = &self.guest {
+            paths.push(path.clone());
+        } else if let Ok(suite) = self.suite() {
+            paths.push(suite.guest.name().into());
+        }
+        if let Some(folder) = self.folder() {
+            let entries = std::fs::read_dir(&folder).into_iter().flatten().flatten();
+            paths.extend(entries.map(|entry| entry.path()));
+            paths.push(folder);
+        }
+        let stamp = |path: &PathBuf| std::fs::metadata(path).and_then(|it| it.modified()).ok();
+        paths.iter().map(stamp).collect()
+    }
+}
+
+fn once(args: &Args) -> Result<Exit, Failure> {
+    let mut suite = args.suite()?;
+    if let Some(filter) = &args.filter {
+        suite
+            .cases
+            .retain(|case| case.name.contains(filter.as_str()));
+    }
+    if args.list {
+        let names: String = suite
+            .cases
+            .iter()
+            .map(|case| case.name.clone() + "\n")
+            .collect();
+        print(names.as_bytes())?;
+    }
+    if suite.cases.is_empty() {
+        complain(match &args.filter {
+            Some(_) => "no case has such a name: --list shows them",
+            None => {
+                "there are no cases: write some in cofferdam.toml or in a folder `cases` (--help shows how)"
+            }
+        });
+        return Ok(Exit::NoCase);
+    }
+    if args.list {
+        return Ok(Exit::Done);
+    }
+    let options = Options {
+        calls: args.calls,
+        patience: args.patience.duration(),
+        random: args.random,
+        seed: args.seed,
+        cache: args.cache.cache(),
+        ..Options::default()
+    };
+    let (checked, fuzzed) = run_check(&suite, &options, |_| {})?;
+    if args.update {
+        return update(args, &suite, &checked);
+    }
+    let text = args.format.of(&suite, &checked, &fuzzed);
+    print(text.as_bytes())?;
+    let is_well = checked.iter().all(|case| case.findings.is_empty()) && fuzzed.findings.is_empty();
+    Ok(if is_well { Exit::Done } else { Exit::Found })
+}
+
+/// Writes down what was seen. What is not the same everywhere is nothing to write down.
+fn update(args: &Args, suite: &Suite, checked: &[Checked]) -> Result<Exit, Failure> {
+    let manifest = args.manifest();
+    let mut text = String::new();
+    let mut exit = Exit::Done;
+    for (case, checked) in suite.cases.iter().zip(checked) {
+        let is_the_same_everywhere = match checked.findings.as_slice() {
+            [] => true,
+            // Not what was expected, and that is what an update is for.
+            [only] => only.place.ends_with("first call"),
+            _ => false,
+        };
+        if !is_the_same_everywhere {
+            exit = Exit::Found;
+            text += &format!("{}: not the same everywhere, left as it is\n", case.name);
+            continue;
+        }
+        if let Some(lines) = case.update(&checked.seen, manifest.as_deref())? {
+            text += &format!("{}: written anew\n{lines}\n", case.name);
+        } else if !checked.findings.is_empty() {
+            exit = Exit::Found;
+            text += &format!("{}: cannot be written anew, change it by hand\n", case.name);
+        }
+    }
+    print(text.as_bytes())?;
+    Ok(exit)
+}
+
+impl From<CheckError> for Failure {
+    fn from(error: CheckError) -> Self {
+        match error {
+            CheckError::Guest(error) => error.into(),
+            CheckError::Build(error) => error.into(),
+            CheckError::File { path, error } => Self::input("check:", &path, &error),
+            error => Self::usage(error.to_string()),
+        }
+    }
+}

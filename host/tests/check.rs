@@ -1,0 +1,407 @@
+//! `cofferdam check`: a planted bug of each sort is found, and a guest without one passes without noise.
+
+mod common;
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use common::{Ended, command};
+
+/// A folder with a guest and a manifest, in which `check` is run.
+struct Project(TempDir);
+
+impl Project {
+    fn new(guest: &str, manifest: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        fs::write(folder.path().join("guest.wat"), guest).expect("a file");
+        let manifest = format!("guest = \"guest.wat\"\n{manifest}");
+        fs::write(folder.path().join("cofferdam.toml"), manifest).expect("a file");
+        Self(folder)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn check(&self, arguments: &[&str]) -> Ended {
+        let mut command = command(["check"]);
+        command.args(arguments).current_dir(self.0.path());
+        ended(command)
+    }
+}
+
+/// A guest of interface 1 whose `handle` does this.
+fn guest(body: &str) -> String {
+    format!(
+        r#"(module
+        (import "cofferdam" "input_len" (func $input_len (result i32)))
+        (import "cofferdam" "input_read" (func $input_read (param i32 i32 i32) (result i32)))
+        (import "cofferdam" "output_write" (func $output_write (param i32 i32)))
+        (import "cofferdam" "random" (func $random (param i32 i32)))
+        (memory (export "memory") 1 16)
+        (global $count (mut i32) (i32.const 0))
+        (func (export "cofferdam_abi_1"))
+        {body})"#
+    )
+}
+
+/// Replies with its input.
+fn echo(before: &str) -> String {
+    guest(&format!(
+        r#"(func (export "handle") (result i32)
+            {before}
+            (drop (call $input_read (i32.const 1024) (i32.const 0) (call $input_len)))
+            (call $output_write (i32.const 1024) (call $input_len))
+            (i32.const 0))"#
+    ))
+}
+
+/// Runs a command to its end.
+fn ended(mut command: Command) -> Ended {
+    let output = command.output().expect("it can be started");
+    Ended {
+        status: output.status,
+        stdout: output.stdout,
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+const TWO_CASES: &str = r#"
+[[case]]
+name = "one"
+input = "uno"
+output = "uno"
+[[case]]
+name = "two"
+input = "dos"
+"#;
+
+fn stdout(ended: &Ended) -> String {
+    String::from_utf8(ended.stdout.clone()).expect("text")
+}
+
+/// Small, so that the suite is quick: what is planted shows at once.
+const QUICK: [&str; 4] = ["--calls", "20", "--random", "8"];
+
+#[test]
+fn a_guest_without_a_bug_passes_without_noise() {
+    // A large input does not fit its memory: it says so, the same way everywhere.
+    let sound =
+        echo("(if (i32.gt_u (call $input_len) (i32.const 60000)) (then (return (i32.const 1))))");
+    let project = Project::new(&sound, TWO_CASES);
+    let ended = project.check(&["--calls", "50"]).exits_with(0);
+    assert_eq!(ended.stderr, "");
+    let told = stdout(&ended);
+    assert!(
+        told.contains("ok    one") && told.contains("ok    two"),
+        "{told}"
+    );
+    assert!(
+        told.contains("random inputs  50 in both isolations"),
+        "{told}"
+    );
+    assert!(told.ends_with("2 cases: 2 well, 0 not\n"), "{told}");
+}
+
+#[test]
+fn state_that_leaks_from_one_call_to_the_next_is_found() {
+    let leak = echo(
+        "(global.set $count (i32.add (global.get $count) (i32.const 1)))
+        (if (i32.gt_u (global.get $count) (i32.const 5)) (then (return (i32.const 3))))",
+    );
+    let project = Project::new(&leak, TWO_CASES);
+    let told = stdout(&project.check(&QUICK).exits_with(100));
+    assert!(told.contains("in a thread, reused, call 6:"), "{told}");
+    assert!(told.contains("in a process, reused, call 6:"), "{told}");
+    assert!(told.contains("leaves something behind"), "{told}");
+    assert!(
+        told.contains("-done") && told.contains("+the guest refused with code 3"),
+        "{told}"
+    );
+    assert!(
+        told.contains("cofferdam run --isolation thread --instance reused --input 'uno'"),
+        "{told}"
+    );
+}
+
+#[test]
+fn state_that_one_case_leaves_to_another_is_found() {
+    // `dos` makes every later `uno` fail, and nothing else shows.
+    let leak = guest(
+        r#"(func (export "handle") (result i32)
+            (drop (call $input_read (i32.const 1024) (i32.const 0) (i32.const 3)))
+            (if (i32.eq (i32.load8_u (i32.const 1024)) (i32.const 100))
+                (then (global.set $count (i32.const 1)))
+                (else (if (global.get $count) (then (return (i32.const 3))))))
+            (call $output_write (i32.const 1024) (call $input_len))
+            (i32.const 0))"#,
+    );
+    let project = Project::new(&leak, TWO_CASES);
+    let told = stdout(
+        &project
+            .check(&["--calls", "20", "--random", "0"])
+            .exits_with(100),
+    );
+    assert!(
+        told.contains("FAIL  one") && told.contains("ok    two"),
+        "{told}"
+    );
+    assert!(
+        told.contains("case `two` leaves something behind")
+            || told.contains("others run beside it"),
+        "{told}"
+    );
+}
+
+#[test]
+fn what_is_not_deterministic_is_found_with_what_decides() {
+    let random = guest(
+        r#"(func (export "handle") (result i32)
+            (call $random (i32.const 0) (i32.const 8))
+            (call $output_write (i32.const 0) (i32.const 8))
+            (i32.const 0))"#,
+    );
+    let project = Project::new(&random, "[[case]]\nname = \"draw\"\n");
+    let told = stdout(&project.check(&QUICK).exits_with(100));
+    assert_eq!(told.matches("it is not deterministic").count(), 1, "{told}");
+    assert!(
+        told.contains("its random bytes or its clock decide"),
+        "{told}"
+    );
+    let seeded = Project::new(&random, "seed = 7\n[[case]]\nname = \"draw\"\n");
+    seeded.check(&QUICK).exits_with(0);
+}
+
+#[test]
+fn a_difference_between_the_isolations_is_found() {
+    // Goes so deep that the stack is enough in a process, whose frames are smaller, and not in a thread.
+    let deep = |depth: u32| {
+        guest(&format!(
+            r#"(func $down (param i32) (result i32)
+                (if (result i32) (i32.eqz (local.get 0))
+                    (then (i32.const 0))
+                    (else (i32.add (i32.const 1) (call $down (i32.sub (local.get 0) (i32.const 1)))))))
+            (func (export "handle") (result i32)
+                (drop (call $down (i32.const {depth}))) (i32.const 0))"#
+        ))
+    };
+    let outcome = |depth: u32, isolation: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("deep.wat");
+        fs::write(&path, deep(depth)).unwrap();
+        let path = path.to_str().unwrap().to_owned();
+        let ended = ended(command([
+            "run",
+            "--isolation",
+            isolation,
+            "--compile",
+            "inline",
+            &path,
+        ]));
+        ended.code() == 0
+    };
+    // The depth at which a thread fails.
+    let (mut well, mut fails) = (1000, 100_000);
+    assert!(outcome(well, "thread") && !outcome(fails, "thread"));
+    while fails - well > 1 {
+        let middle = well.midpoint(fails);
+        match outcome(middle, "thread") {
+            true => well = middle,
+            false => fails = middle,
+        }
+    }
+    assert!(
+        outcome(fails + 10, "process"),
+        "frames are as large without checks"
+    );
+    let project = Project::new(
+        &deep(fails + 10),
+        "[[case]]\nname = \"deep\"\noutput = \"\"\n",
+    );
+    let told = stdout(&project.check(&QUICK).exits_with(100));
+    assert!(
+        told.contains("the isolations differ: in a thread (-), in a process (+)"),
+        "{told}"
+    );
+    assert!(
+        told.contains("-the guest trapped (call stack exhausted)"),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_guest_that_breaks_on_an_input_that_nobody_thought_of_is_found() {
+    // It reads to a place that a large input does not fit.
+    let project = Project::new(&echo(""), TWO_CASES);
+    let told = stdout(&project.check(&QUICK).exits_with(100));
+    assert!(told.contains("FAIL  random inputs"), "{told}");
+    assert!(told.contains("random input 1 of seed 1"), "{told}");
+    assert!(told.contains("input_read was given"), "{told}");
+}
+
+#[test]
+fn every_expectation_that_is_missed_is_told_with_both_sides() {
+    let cases = r#"
+[[case]]
+name = "exact"
+input = "seen\nsame"
+output = "wanted\nsame"
+[[case]]
+name = "json"
+input = "{\"a\": 1}"
+output_json = '{"a": 2}'
+[[case]]
+name = "regex"
+input = "abc"
+output_regex = "^[0-9]+$"
+[[case]]
+name = "outcome"
+input = "abc"
+outcome = "refused"
+code = 4
+"#;
+    let project = Project::new(&echo(""), cases);
+    let ended = project
+        .check(&["--random", "0", "--calls", "2", "--format", "json"])
+        .exits_with(100);
+    let found: Value = serde_json::from_slice(&ended.stdout).unwrap();
+    let what = |case: usize| {
+        found["cases"][case]["findings"][0]["what"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
+    assert_eq!(what(0), "the output differs\n-wanted\n+seen\n same");
+    assert!(
+        what(1).contains("another value") && what(1).contains("\"a\": 2"),
+        "{}",
+        what(1)
+    );
+    assert!(what(2).contains("does not match `^[0-9]+$`"), "{}", what(2));
+    assert!(
+        what(3).contains("to be refused, and is output"),
+        "{}",
+        what(3)
+    );
+    for case in 0..4 {
+        assert_eq!(found["cases"][case]["ok"], false);
+    }
+}
+
+#[test]
+fn a_command_is_checked_with_its_exit_code_and_its_arguments() {
+    let exits = r#"(module
+        (import "wasi_snapshot_preview1" "args_sizes_get" (func $sizes (param i32 i32) (result i32)))
+        (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+        (memory (export "memory") 1)
+        (func (export "_start")
+            (drop (call $sizes (i32.const 0) (i32.const 4)))
+            (call $exit (i32.load (i32.const 0)))))"#;
+    let manifest =
+        "args = [\"a\", \"b\"]\n[[case]]\nname = \"counts\"\noutcome = \"exited\"\ncode = 3\n";
+    let told = stdout(&Project::new(exits, manifest).check(&QUICK).exits_with(0));
+    assert!(told.contains("a WASI preview 1 command"), "{told}");
+}
+
+#[test]
+fn update_writes_what_was_seen_and_shows_it_and_then_all_is_well() {
+    let project = Project::new(
+        &echo(""),
+        "# a comment stays\n[[case]]\nname = \"one\"\ninput = \"uno\"\noutput = \"old\"\n",
+    );
+    fs::create_dir(project.path("cases")).unwrap();
+    fs::write(project.path("cases/two.in"), "dos").unwrap();
+    let quick = ["--calls", "2", "--random", "0"];
+    project.check(&quick).exits_with(100);
+    let told = stdout(
+        &project
+            .check(&[&quick[..], &["--update"]].concat())
+            .exits_with(0),
+    );
+    assert!(
+        told.contains("-old\n+uno") && told.contains("two: written anew\n+dos"),
+        "{told}"
+    );
+    let manifest = fs::read_to_string(project.path("cofferdam.toml")).unwrap();
+    assert!(
+        manifest.contains("# a comment stays") && manifest.contains("output = \"uno\""),
+        "{manifest}"
+    );
+    assert_eq!(fs::read(project.path("cases/two.out")).unwrap(), b"dos");
+    project.check(&quick).exits_with(0);
+}
+
+#[test]
+fn formats_are_those_of_their_tools() {
+    let project = Project::new(
+        &echo(""),
+        "[[case]]\nname = \"a, b: 1\"\ninput = \"x\"\noutput = \"y\"\n",
+    );
+    let of = |format| {
+        let arguments = ["--calls", "2", "--random", "0", "--format", format];
+        stdout(&project.check(&arguments).exits_with(100))
+    };
+    assert!(
+        of("tap").starts_with("TAP version 14\n1..1\nnot ok 1 - a, b: 1\n# in a thread, fresh")
+    );
+    let junit = of("junit");
+    assert!(
+        junit.contains(r#"failures="1""#) && junit.contains(r#"<testcase name="a, b: 1""#),
+        "{junit}"
+    );
+    assert!(of("github").starts_with("::error title=a%2C b%3A 1::in a thread, fresh"));
+}
+
+#[test]
+fn what_cannot_be_checked_is_told_with_the_way_out() {
+    let project = Project::new(&echo(""), TWO_CASES);
+    project
+        .check(&["--filter", "nobody"])
+        .exits_with(4)
+        .says("--list shows them");
+    assert_eq!(
+        stdout(&project.check(&["--list"]).exits_with(0)),
+        "one\ntwo\n"
+    );
+    project
+        .check(&["no/such.wasm"])
+        .exits_with(127)
+        .says("no guest at");
+    project
+        .check(&["--manifest", "no/such.toml"])
+        .exits_with(127)
+        .says("no/such.toml");
+    for (manifest, says) in [
+        ("[[case]]\nname = \"a\"\nouput = \"b\"\n", "ouput"),
+        (
+            "[[case]]\nname = \"a\"\n[[case]]\nname = \"a\"\n",
+            "another one has this name",
+        ),
+        (
+            "[[case]]\nname = \"a\"\noutcome = \"happy\"\n",
+            "there are output, refused",
+        ),
+        ("[[case]]\nname = \"a\"\ntimeout = \"5\"\n", "timeout"),
+        (
+            "[[case]]\nname = \"a\"\noutput = \"\"\noutput_regex = \"(\"\n",
+            "give one of",
+        ),
+        (
+            "invoke = \"f\"\npacked = \"g\"\n[[case]]\nname = \"a\"\n",
+            "exclude each other",
+        ),
+    ] {
+        Project::new(&echo(""), manifest)
+            .check(&[])
+            .exits_with(2)
+            .says(says);
+    }
+    let empty = tempfile::tempdir().unwrap();
+    let mut command = command(["check"]);
+    command.current_dir(empty.path());
+    ended(command).exits_with(2).says("no guest is named");
+}
