@@ -477,13 +477,27 @@ fn zombies() -> Vec<common::Seen> {
     children
 }
 
+/// Descriptors when none has come or gone for a while: the server and the first spare may still be on their way.
+fn settled_descriptors() -> usize {
+    const QUIET: Duration = Duration::from_millis(300);
+    let (mut last, mut since) = (open_descriptors(), Instant::now());
+    wait_until("descriptors have settled", || {
+        let now = open_descriptors();
+        if now != last {
+            (last, since) = (now, Instant::now());
+        }
+        since.elapsed() > QUIET
+    });
+    last
+}
+
 #[test]
 fn two_hundred_kills_leave_no_zombie_and_no_descriptor() {
     let _alone = alone();
     for_each(some_ways(), |way| {
         let pool = process_pool(way, &embedded("echo"));
         reply(&pool, Job::new(""));
-        let before = open_descriptors();
+        let before = settled_descriptors();
         let mut pids = BTreeSet::new();
         for _ in 0..200 {
             let pid = worker_of(&pool);
