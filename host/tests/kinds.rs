@@ -518,8 +518,7 @@ fn a_packed_pointer_outside_of_the_memory_breaks_the_interface() {
 #[test]
 fn every_function_of_wasi_is_there_by_its_name_and_type() {
     for edition in EDITIONS {
-        let inspected =
-            common::run(&["inspect", "--format", "json", "--wat", &everything(edition)]);
+        let inspected = common::run(["inspect", "--format", "json", "--wat", &everything(edition)]);
         let found: serde_json::Value = serde_json::from_slice(&inspected.stdout).unwrap();
         assert_eq!(found["runs"], true, "{}", found["why_not"]);
         let guest = Guest::from_bytes("everything", everything(edition).as_bytes()).unwrap();

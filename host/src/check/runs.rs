@@ -7,7 +7,7 @@ use super::case::Case;
 use super::manifest::CheckError;
 use super::places::Place;
 use super::random;
-use super::seen::{Seen, hand_in};
+use super::seen::{Pending, Seen, hand_in};
 use super::suite::Suite;
 use crate::job::{Limits, Outcome};
 use crate::options::Isolation;
@@ -354,7 +354,7 @@ impl Bench<'_> {
                     for (case, pending) in order.into_iter().zip(pending) {
                         let checked = &mut all[case];
                         checked.jobs += 1;
-                        let Ok(seen) = pending.map(|pending| pending.wait()) else {
+                        let Ok(seen) = pending.map(Pending::wait) else {
                             continue;
                         };
                         if !seen.agrees(&checked.seen) && checked.findings.is_empty() {
@@ -454,8 +454,8 @@ impl Bench<'_> {
         let processes = self.pool(of(Isolation::Process), limits, seed, 1)?;
         let begun = Instant::now();
         for (number, input) in inputs.iter().enumerate() {
-            let [one, other] = [&threads, &processes]
-                .map(|pool| hand_in(pool, input, &[]).map(super::seen::Pending::wait));
+            let [one, other] =
+                [&threads, &processes].map(|pool| hand_in(pool, input, &[]).map(Pending::wait));
             let (Ok(one), Ok(other)) = (one, other) else {
                 break;
             };

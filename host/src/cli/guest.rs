@@ -67,6 +67,9 @@ impl GuestArgs {
     }
 }
 
+/// Arguments and variables.
+pub(crate) type Told = (Vec<String>, Vec<(String, String)>);
+
 /// What a command is told.
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Guest")]
@@ -90,10 +93,7 @@ impl ToldArgs {
     ///
     /// # Errors
     /// For one that would not hear it.
-    pub(crate) fn told(
-        &self,
-        guest: &Guest,
-    ) -> Result<(Vec<String>, Vec<(String, String)>), Failure> {
+    pub(crate) fn told(&self, guest: &Guest) -> Result<Told, Failure> {
         let hears_args = match guest.entry() {
             Entry::Start | Entry::Function { .. } => true,
             Entry::Handle if self.env.is_empty() && self.args.is_empty() => true,

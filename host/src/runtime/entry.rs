@@ -87,7 +87,7 @@ impl Door {
                 let answer = call
                     .call(&mut *store, (at, length.cast_signed()))?
                     .cast_unsigned();
-                let (from, size) = ((answer >> 32) as u32, (answer & u64::from(u32::MAX)) as u32);
+                let [from, size] = halves(answer);
                 with_memory(store, |memory, state| {
                     let range = imports::check(memory, state, "its answer", from, size)?;
                     let bytes = memory[range].to_vec();
@@ -105,6 +105,15 @@ impl Door {
             }
         }
     }
+}
+
+/// The upper and the lower half of a number.
+fn halves(both: u64) -> [u32; 2] {
+    let [a, b, c, d, e, f, g, h] = both.to_be_bytes();
+    [
+        u32::from_be_bytes([a, b, c, d]),
+        u32::from_be_bytes([e, f, g, h]),
+    ]
 }
 
 fn too_long() -> wasmtime::Error {
