@@ -308,6 +308,26 @@ fn a_command_is_checked_with_its_exit_code_and_its_arguments() {
 }
 
 #[test]
+fn a_function_that_refuses_what_are_no_numbers_passes() {
+    let add = r#"(module (func (export "add") (param i32) (result i32) (i32.add (local.get 0) (i32.const 1))))"#;
+    let manifest = "invoke = \"add\"\n[[case]]\nname = \"adds\"\ninput = \"4\"\noutput = \"5\"\n";
+    let told = stdout(&Project::new(add, manifest).check(&QUICK).exits_with(0));
+    assert!(told.contains("8 in both isolations"), "{told}");
+}
+
+#[test]
+fn update_leaves_what_it_cannot_mend() {
+    let manifest =
+        "[[case]]\nname = \"one\"\ninput = \"uno\"\noutput = \"old\"\nposts = [\"never\"]\n";
+    let project = Project::new(&echo(""), manifest);
+    let arguments = ["--calls", "2", "--random", "0", "--update"];
+    let told = stdout(&project.check(&arguments).exits_with(100));
+    assert!(told.contains("one: cannot be written anew"), "{told}");
+    let after = fs::read_to_string(project.path("cofferdam.toml")).unwrap();
+    assert!(after.contains("output = \"old\""), "{after}");
+}
+
+#[test]
 fn update_writes_what_was_seen_and_shows_it_and_then_all_is_well() {
     let project = Project::new(
         &echo(""),
@@ -385,6 +405,7 @@ fn what_cannot_be_checked_is_told_with_the_way_out() {
             "[[case]]\nname = \"a\"\noutcome = \"happy\"\n",
             "there are output, refused",
         ),
+        ("[[case]]\nname = \"a\"\ncode = 2\n", "`code` goes with"),
         ("[[case]]\nname = \"a\"\ntimeout = \"5\"\n", "timeout"),
         (
             "[[case]]\nname = \"a\"\noutput = \"\"\noutput_regex = \"(\"\n",

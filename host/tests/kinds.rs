@@ -447,6 +447,98 @@ fn what_a_called_function_prints_is_logged_and_its_exit_is_the_jobs() {
     everywhere(&say, |builder| builder, b"4", &expected);
 }
 
+#[test]
+fn what_is_no_command_is_to_return_and_an_exit_is_an_exit() {
+    let text = r#"(module
+        (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+        (memory (export "memory") 1)
+        (func (export "leave") (call $exit (i32.const 0))))"#;
+    let leave = with_entry(
+        text,
+        Entry::Function {
+            name: "leave".to_owned(),
+        },
+    );
+    let expected = Ending {
+        outcome: Outcome::Exited(0),
+        ..output("")
+    };
+    everywhere(&leave, |builder| builder, b"", &expected);
+}
+
+#[test]
+fn an_argument_of_any_length_is_refused_in_the_same_words_everywhere() {
+    let text = r#"(module (func (export "f") (param i32)))"#;
+    let function = with_entry(
+        text,
+        Entry::Function {
+            name: "f".to_owned(),
+        },
+    );
+    let refused = Ending {
+        outcome: Outcome::Refused {
+            code: 2,
+            reason: format!("`{}…` is no i32", "x".repeat(40)),
+        },
+        ..output("")
+    };
+    everywhere(&function, |builder| builder, &[b'x'; 100_000], &refused);
+}
+
+#[test]
+fn more_lines_than_a_call_may_say_are_taken_in_part() {
+    let flood = command(
+        r#"(func (export "_start")
+            (i32.store (i32.const 0) (i32.const 0))
+            (i32.store (i32.const 4) (i32.const 100000))
+            (if (call $fd_write (i32.const 2) (i32.const 0) (i32.const 1) (i32.const 100100)) (then unreachable))
+            (if (i32.ne (i32.load (i32.const 100100)) (i32.const 65536)) (then unreachable))
+            ;; More buffers than any system takes at once.
+            (if (i32.ne (call $fd_write (i32.const 1) (i32.const 0) (i32.const 1025) (i32.const 100100)) (i32.const 28))
+                (then unreachable)))"#,
+    );
+    for (place, builder) in places(&flood) {
+        assert_eq!(
+            ending(&build(builder), b"").outcome,
+            Outcome::Output,
+            "{place}"
+        );
+    }
+}
+
+#[test]
+fn a_packed_guest_that_answers_in_place_frees_one_thing() {
+    let text = r#"(module
+        (memory (export "memory") 1)
+        (global $freed (mut i32) (i32.const 0))
+        (func (export "alloc") (param i32) (result i32) (global.set $freed (i32.const 0)) (i32.const 64))
+        (func (export "free") (param i32)
+            (if (global.get $freed) (then unreachable))
+            (global.set $freed (i32.const 1)))
+        (func (export "same") (param i32 i32) (result i64)
+            (i64.or (i64.shl (i64.extend_i32_u (local.get 0)) (i64.const 32)) (i64.extend_i32_u (local.get 1))))
+        (func (export "none") (param i32) (result i32) (i32.const 0)))"#;
+    let packed = |alloc: &str| {
+        let packed = Packed {
+            alloc: alloc.to_owned(),
+            free: Some("free".to_owned()),
+            ..Packed::new("same")
+        };
+        with_entry(text, Entry::Packed(packed))
+    };
+    everywhere(
+        &packed("alloc"),
+        |builder| builder,
+        b"same",
+        &output("same"),
+    );
+    let refused = Ending {
+        outcome: Outcome::InterfaceViolation("alloc gave no place for 4 bytes".to_owned()),
+        ..output("")
+    };
+    everywhere(&packed("none"), |builder| builder, b"same", &refused);
+}
+
 /// Greets by a private interface: it takes and returns pointer and length. Each call of `free` adds to a counter,
 /// which stands behind the greeting when an instance is reused.
 const GREETER: &str = r#"(module

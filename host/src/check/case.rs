@@ -133,7 +133,10 @@ impl Rule {
             Self::Json(wanted) => match serde_json::from_slice::<Value>(output) {
                 Ok(value) if same(&value, wanted) => None,
                 Ok(value) => {
-                    let lines = difference(&format!("{wanted:#}"), &format!("{value:#}"));
+                    let lines = difference(
+                        &shown(format!("{wanted:#}").as_bytes()),
+                        &shown(format!("{value:#}").as_bytes()),
+                    );
                     Some(format!("the output is another value\n{lines}"))
                 }
                 Err(error) => Some(format!(

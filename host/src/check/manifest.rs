@@ -132,7 +132,14 @@ impl Suite {
             cases.push(case.read(place, home, limits, &refuse)?);
         }
         if let Some(folder) = folder {
-            cases.extend(read_folder(folder, limits)?);
+            let of_folder = read_folder(folder, limits)?;
+            if let Some(twin) = of_folder.iter().find(|case| names.contains(&case.name)) {
+                return Err(CheckError::Manifest {
+                    path: folder.join(format!("{}.in", twin.name)),
+                    why: "the manifest has a case of this name".to_owned(),
+                });
+            }
+            cases.extend(of_folder);
         }
         let source = match (guest, &written.guest) {
             (Some(source), _) => source.clone(),
@@ -243,6 +250,10 @@ impl WrittenCase {
                 OUTCOMES.join(", ")
             );
             return Err(refuse(why));
+        }
+        if self.code.is_some() && !matches!(self.outcome.as_deref(), Some("refused" | "exited")) {
+            let why = "`code` goes with `outcome = \"refused\"` or `\"exited\"`";
+            return Err(refuse(why.to_owned()));
         }
         let size = |key: &str, text: &Option<String>, usual: ByteSize| match text {
             None => Ok(usual),

@@ -15,16 +15,17 @@ pub(super) fn inputs(cases: &[Case], count: usize, seed: u64, most: usize) -> Ve
             [] => None,
             cases => Some(cases[rng.usize(..cases.len())].input.clone()),
         };
-        inputs.push(
-            match of_case.filter(|input| !input.is_empty() && rng.bool()) {
-                Some(input) => damaged(input, &mut rng),
-                None => {
-                    let mut bytes = vec![0; 1 << rng.u32(0..12)];
-                    rng.fill(&mut bytes);
-                    bytes
-                }
-            },
-        );
+        let damaged_case = of_case.filter(|input| !input.is_empty() && rng.bool());
+        let mut input = match damaged_case {
+            Some(input) => damaged(input, &mut rng),
+            None => {
+                let mut bytes = vec![0; 1 << rng.u32(0..12)];
+                rng.fill(&mut bytes);
+                bytes
+            }
+        };
+        input.truncate(most);
+        inputs.push(input);
     }
     inputs.truncate(count);
     inputs

@@ -48,7 +48,7 @@ pub(crate) struct Args {
     /// text, one JSON object, JUnit's XML, TAP, or annotations for GitHub
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
-    /// Run again whenever the guest, the manifest or a case changes
+    /// Run again whenever the guest, the manifest or a file of the folder changes
     #[arg(long)]
     watch: bool,
     #[command(flatten)]

@@ -78,13 +78,30 @@ impl Anatomy {
     }
 
     pub(super) fn read(wasm: &[u8]) -> Result<Self, GuestError> {
-        Reader::default().read(wasm).map_err(|error| {
-            GuestError::Invalid(format!("{} (at byte {})", error.message(), error.offset()))
+        Reader::default().read(wasm).map_err(|oddity| {
+            GuestError::Invalid(match oddity {
+                Oddity::Invalid(error) => {
+                    format!("{} (at byte {})", error.message(), error.offset())
+                }
+                Oddity::TooMany(what) => what,
+            })
         })
     }
 
     pub(super) fn export(&self, name: &str) -> Option<&Extern> {
         self.exports.iter().find(|export| export.name == name)
+    }
+}
+
+/// What is wrong with a module's sections.
+enum Oddity {
+    Invalid(BinaryReaderError),
+    TooMany(String),
+}
+
+impl From<BinaryReaderError> for Oddity {
+    fn from(error: BinaryReaderError) -> Self {
+        Self::Invalid(error)
     }
 }
 
@@ -106,7 +123,7 @@ struct Reader {
 }
 
 impl Reader {
-    fn read(mut self, wasm: &[u8]) -> Result<Anatomy, BinaryReaderError> {
+    fn read(mut self, wasm: &[u8]) -> Result<Anatomy, Oddity> {
         for payload in Parser::new(0).parse_all(wasm) {
             let payload = payload?;
             if let Some((id, range)) = payload.as_section() {
@@ -127,6 +144,7 @@ impl Reader {
                 Payload::ImportSection(section) => {
                     for import in section.into_imports() {
                         let import = import?;
+                        Self::bound(self.imports.len(), "imports")?;
                         let ty = match import.ty {
                             TypeRef::Func(index) | TypeRef::FuncExact(index) => {
                                 self.functions.push(index);
@@ -171,6 +189,7 @@ impl Reader {
                 Payload::ExportSection(section) => {
                     for export in section {
                         let export = export?;
+                        Self::bound(self.exports.len(), "exports")?;
                         self.exports.push(Extern {
                             module: String::new(),
                             name: export.name.to_owned(),
@@ -214,6 +233,15 @@ impl Reader {
             producers: self.producers,
             tables: self.tables,
         })
+    }
+
+    /// Refuses a module with more of something than any has.
+    fn bound(count: usize, what: &str) -> Result<(), Oddity> {
+        const MOST: usize = 100_000;
+        match count < MOST {
+            true => Ok(()),
+            false => Err(Oddity::TooMany(format!("it has more than {MOST} {what}"))),
+        }
     }
 
     fn function_type(&self, type_index: u32) -> String {
@@ -269,12 +297,14 @@ fn section_name(id: u8, payload: &Payload<'_>) -> String {
 }
 
 fn signature(ty: &FuncType) -> String {
+    // What is longer is nothing that anybody offers or wants, and each import and export has a copy.
+    const MOST: usize = 32;
     let list = |types: &[ValType]| {
-        types
-            .iter()
-            .map(ToString::to_string)
-            .collect::<Vec<_>>()
-            .join(", ")
+        let mut names: Vec<String> = types.iter().take(MOST).map(ToString::to_string).collect();
+        if types.len() > MOST {
+            names.push(format!("and {} more", types.len() - MOST));
+        }
+        names.join(", ")
     };
     match ty.results() {
         [] => format!("func ({})", list(ty.params())),

@@ -161,6 +161,7 @@ fn function<'a>(anatomy: &'a Anatomy, name: &str) -> Result<&'a Extern, GuestErr
         .filter(|export| !export.name.starts_with('_'))
         .map(|export| format!("`{}`", printable(&export.name)))
         .collect();
+    let known = interface::first_of(known);
     Err(GuestError::NoSuchFunction {
         name: name.to_owned(),
         known,

@@ -37,7 +37,7 @@ pub(super) fn check(anatomy: &Anatomy) -> Result<(), GuestError> {
     let unknown: Vec<String> = anatomy.imports.iter().filter_map(misfit).collect();
     if !unknown.is_empty() && anatomy.export(abi::MARKER).is_some() {
         return Err(GuestError::UnknownImports {
-            wanted: unknown,
+            wanted: first_of(unknown),
             offered: format!(
                 "{} in module `{}`",
                 abi::import::ALL.join(", "),
@@ -108,6 +108,10 @@ pub(super) fn misfit_among(import: &Extern, offered: &[(&str, &str)]) -> Option<
     if let Some((_, ty)) = offered.iter().find(|(name, _)| import.name == *name) {
         return (*ty != import.ty).then(|| format!("{import}, which is offered as {ty}"));
     }
+    // A name that is so long is none of these.
+    if import.name.len() > 64 {
+        return Some(import.to_string());
+    }
     let distance = |name: &str| strsim::damerau_levenshtein(name, &import.name);
     let nearest = offered
         .iter()
@@ -117,6 +121,17 @@ pub(super) fn misfit_among(import: &Extern, offered: &[(&str, &str)]) -> Option<
         Some(name) => format!("{import} (is it `{name}`?)"),
         None => import.to_string(),
     })
+}
+
+/// As many as anybody reads, and how many there are beside those.
+pub(super) fn first_of(mut all: Vec<String>) -> Vec<String> {
+    const MOST: usize = 20;
+    let more = all.len().saturating_sub(MOST);
+    all.truncate(MOST);
+    if more > 0 {
+        all.push(format!("and {more} more"));
+    }
+    all
 }
 
 /// A name that is so many letters off is probably meant.

@@ -105,7 +105,7 @@ pub(super) fn check(anatomy: &Anatomy) -> Result<(), GuestError> {
     }
     let offered = Edition::ALL.map(|edition| format!("`{}`", edition.module()));
     Err(GuestError::UnknownImports {
-        wanted: unknown,
+        wanted: interface::first_of(unknown),
         offered: format!("WASI preview 1, in the modules {}", offered.join(" and ")),
     })
 }

@@ -9,6 +9,7 @@ use wasmtime::{Func, FuncType, Instance, Result, Store, TypedFunc, Val, ValType}
 use super::imports;
 use super::state::StoreState;
 use crate::guest::{Entry, wasi};
+use crate::job::Outcome;
 
 /// What is called for a job, found in an instance once.
 pub(super) enum Door {
@@ -79,6 +80,10 @@ impl Door {
                 let input = input_text(store);
                 let length = u32::try_from(input.len()).map_err(|_| too_long())?;
                 let at = alloc.call(&mut *store, length.cast_signed())?;
+                if at == 0 && length > 0 {
+                    let why = format!("alloc gave no place for {length} bytes");
+                    return imports::end(store.data_mut(), Outcome::InterfaceViolation(why));
+                }
                 with_memory(store, |memory, state| {
                     let range = imports::check(memory, state, "alloc", at.cast_unsigned(), length)?;
                     memory[range].copy_from_slice(&input);
@@ -90,10 +95,13 @@ impl Door {
                 let [from, size] = halves(answer);
                 with_memory(store, |memory, state| {
                     let range = imports::check(memory, state, "its answer", from, size)?;
-                    let bytes = memory[range].to_vec();
-                    imports::say(state, &bytes)
+                    imports::say(state, &memory[range])
                 })?;
-                for (at, length) in [(from, size), (at.cast_unsigned(), length)] {
+                let input = at.cast_unsigned();
+                let given = [(from, size), (input, length)];
+                // A guest that answers in place has one thing to free; nothing lies at 0.
+                let alive = given.iter().take(if from == input { 1 } else { 2 });
+                for &(at, length) in alive.filter(|(at, _)| *at != 0) {
                     let (at, length) = (at.cast_signed(), length.cast_signed());
                     match free {
                         None => {}
@@ -171,8 +179,17 @@ fn arguments(text: &[u8], ty: &FuncType) -> std::result::Result<Vec<Val>, String
     }
     let typed = words.iter().zip(&wanted);
     typed
-        .map(|(word, ty)| read(word, ty).ok_or_else(|| format!("`{word}` is no {ty}")))
+        .map(|(word, ty)| read(word, ty).ok_or_else(|| format!("`{}` is no {ty}", shortened(word))))
         .collect()
+}
+
+/// A word as it is quoted, however long it is.
+fn shortened(word: &str) -> String {
+    const MOST: usize = 40;
+    match word.char_indices().nth(MOST) {
+        None => word.to_owned(),
+        Some((end, _)) => format!("{}…", &word[..end]),
+    }
 }
 
 /// An integer may be given as signed, as unsigned, or in hexadecimal.

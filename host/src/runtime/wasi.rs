@@ -413,10 +413,12 @@ fn proc_exit(mut guest: Guest<'_>, code: i32) -> Result<()> {
     let state = guest.data_mut();
     imports::needs_a_job(state, "proc_exit")?;
     state.job.streams.exited = true;
+    // What is no command was to return.
+    let is_command = state.world.entry == Entry::Start;
     end(
         state,
         match code {
-            0 => Outcome::Output,
+            0 if is_command => Outcome::Output,
             code => Outcome::Exited(code),
         },
     )
@@ -466,6 +468,10 @@ fn fd_filestat_get(mut guest: Guest<'_>, edition: Edition, fd: i32, into: u32) -
     Ok(errno::SUCCESS)
 }
 
+/// The most buffers that one call may name, and the most subscriptions: as many as `IOV_MAX` of Linux. The host makes
+/// something for each.
+const MOST_AT_ONCE: u32 = 1024;
+
 /// The ranges of a list of buffers: pointer 4 │ length 4, each.
 fn buffers(
     memory: &[u8],
@@ -494,6 +500,9 @@ fn fd_read(mut guest: Guest<'_>, fd: i32, list: u32, count: u32, into: u32) -> R
     if fd != STDIN || !state.job.streams.is_open(fd) {
         return Ok(errno::BADF);
     }
+    if count > MOST_AT_ONCE {
+        return Ok(errno::INVAL);
+    }
     let mut read = 0;
     for range in buffers(memory, state, "fd_read", list, count)? {
         let (from, left) = unread(state);
@@ -519,21 +528,36 @@ fn unread(state: &StoreState) -> (usize, usize) {
     }
 }
 
+/// The most bytes of lines that are taken in one call.
+const MOST_LINES: usize = 64 << 10;
+
 fn fd_write(mut guest: Guest<'_>, fd: i32, list: u32, count: u32, into: u32) -> Result<i32> {
     imports::needs_a_job(guest.data_mut(), "fd_write")?;
     let (memory, state) = open(&mut guest)?;
     if fd == STDIN || !state.job.streams.is_open(fd) {
         return Ok(errno::BADF);
     }
+    if count > MOST_AT_ONCE {
+        return Ok(errno::INVAL);
+    }
     let is_output = fd == STDOUT && state.world.entry == Entry::Start;
     let mut written = 0;
     for range in buffers(memory, state, "fd_write", list, count)? {
-        written += range.len();
-        match is_output {
-            true => imports::say(state, &memory[range])?,
-            false => state
-                .job
-                .say_lines(usize::from(fd == STDOUT), &memory[range]),
+        if is_output {
+            imports::say(state, &memory[range.clone()])?;
+            written += range.len();
+            continue;
+        }
+        // Lines cost the job nothing but its share of the log, so that one call must not say all too many. Whoever
+        // writes less than was asked for is called again, and can be stopped in between.
+        let taken = range.len().min(MOST_LINES - written);
+        let said = range.start..range.start + taken;
+        state
+            .job
+            .say_lines(usize::from(fd == STDOUT), &memory[said]);
+        written += taken;
+        if written == MOST_LINES {
+            break;
         }
     }
     let written = u32::try_from(written).unwrap_or(u32::MAX);
@@ -628,7 +652,7 @@ fn poll_oneoff(
     const CALL: &str = "poll_oneoff";
     imports::needs_a_job(guest.data_mut(), CALL)?;
     let (memory, state) = open(&mut guest)?;
-    if count == 0 {
+    if count == 0 || count > MOST_AT_ONCE {
         return Ok(errno::INVAL);
     }
     let size = Subscription::size(edition);
