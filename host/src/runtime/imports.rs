@@ -155,7 +155,7 @@ pub(super) fn needs_a_job(state: &mut StoreState, call: &str) -> Result<()> {
         state,
         Outcome::InterfaceViolation(format!(
             "{call} was called before the job began: in a start function and in `_initialize`, only \
-             clocks, random bytes, log lines of interface 1, and WASI's arguments and environment are there"
+             log, random and clock may be called"
         )),
     )
 }
