@@ -368,6 +368,20 @@ impl fmt::Display for TrapKind {
 }
 
 impl Outcome {
+    /// Every name that [`Outcome::name`] gives.
+    pub(crate) const NAMES: [&str; 10] = [
+        "output",
+        "refused",
+        "exited",
+        "trapped",
+        "deadline",
+        "out-of-fuel",
+        "memory-limit",
+        "output-limit",
+        "interface-violation",
+        "invalid-guest",
+    ];
+
     /// The outcome in one word, as `run --format json` spells it.
     #[must_use]
     pub fn name(&self) -> &'static str {
@@ -533,6 +547,30 @@ mod tests {
             outcome.to_string(),
             r"the guest refused with code 1: \u{1b}[31mred"
         );
+    }
+
+    #[test]
+    fn every_outcome_has_its_name_in_the_list() {
+        let reason = String::new;
+        let outcomes = [
+            Outcome::Output,
+            Outcome::Refused {
+                code: 1,
+                reason: reason(),
+            },
+            Outcome::Exited(1),
+            Outcome::Trapped {
+                kind: TrapKind::Other,
+                reason: reason(),
+            },
+            Outcome::Deadline,
+            Outcome::OutOfFuel,
+            Outcome::MemoryLimit,
+            Outcome::OutputLimit,
+            Outcome::InterfaceViolation(reason()),
+            Outcome::InvalidGuest(reason()),
+        ];
+        assert_eq!(outcomes.map(|outcome| outcome.name()), Outcome::NAMES);
     }
 
     #[test]

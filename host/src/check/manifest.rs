@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::case::{Case, Expected, Origin, Rule};
 use super::suite::Suite;
 use crate::guest::{Entry, Guest, GuestSource, LoadError, Packed};
-use crate::job::Limits;
+use crate::job::{Limits, Outcome};
 use crate::units::{ByteSize, TimeSpan};
 
 /// Why there is nothing to check.
@@ -90,19 +90,6 @@ struct WrittenCase {
     fuel: Option<u64>,
 }
 
-/// The names that `outcome` may have.
-const OUTCOMES: [&str; 9] = [
-    "output",
-    "refused",
-    "exited",
-    "trapped",
-    "deadline",
-    "out-of-fuel",
-    "memory-limit",
-    "output-limit",
-    "interface-violation",
-];
-
 impl Suite {
     /// Reads a manifest and a folder of cases, as far as they are there. `guest` goes before the one that the
     /// manifest names; `limits` hold where a case has none of its own.
@@ -173,12 +160,8 @@ impl Written {
             (None, None) => Ok(None),
             (Some(name), None) => Ok(Some(Entry::Function { name: name.clone() })),
             (None, Some(call)) => {
-                let usual = Packed::new(call);
-                Ok(Some(Entry::Packed(Packed {
-                    alloc: self.alloc.clone().unwrap_or(usual.alloc),
-                    free: self.free.clone(),
-                    ..usual
-                })))
+                let packed = Packed::with(call, self.alloc.clone(), self.free.clone());
+                Ok(Some(Entry::Packed(packed)))
             }
         }
     }
@@ -243,11 +226,11 @@ impl WrittenCase {
             Rule::Any
         };
         if let Some(outcome) = &self.outcome
-            && !OUTCOMES.contains(&outcome.as_str())
+            && !Outcome::NAMES.contains(&outcome.as_str())
         {
             let why = format!(
                 "no outcome is called `{outcome}`: there are {}",
-                OUTCOMES.join(", ")
+                Outcome::NAMES.join(", ")
             );
             return Err(refuse(why));
         }

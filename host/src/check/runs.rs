@@ -89,11 +89,14 @@ pub struct Fuzzed {
 const NOT_DETERMINISTIC: &str =
     "it is not deterministic: the same call comes to something else each time";
 
-/// Pools of one guest under some limits, by place.
+/// What makes pools differ: place, limits, seed, workers.
+type Wanted = (Place, Limits, Option<u64>, usize);
+
+/// Pools of one guest; what they need is prepared once.
 struct Bench<'a> {
     suite: &'a Suite,
     options: &'a Options,
-    prepared: Vec<(Place, Limits, Prepared)>,
+    prepared: Vec<(Wanted, Prepared)>,
 }
 
 impl Bench<'_> {
@@ -122,20 +125,14 @@ impl Bench<'_> {
                 None => builder,
             }
         };
-        if workers > 1 || seed != self.suite.seed {
-            return Ok(builder().build()?);
+        let wanted = (place, limits, seed, workers);
+        if let Some((_, prepared)) = self.prepared.iter().find(|(what, _)| *what == wanted) {
+            return Ok(prepared.start()?);
         }
-        let known = |(at, of, _): &&(Place, Limits, Prepared)| *at == place && *of == limits;
-        if self.prepared.iter().find(known).is_none() {
-            let prepared = builder().prepare()?;
-            self.prepared.push((place, limits, prepared));
-        }
-        let (_, _, prepared) = self
-            .prepared
-            .iter()
-            .find(known)
-            .expect("it was just put there");
-        Ok(prepared.start()?)
+        let prepared = builder().prepare()?;
+        let pool = prepared.start()?;
+        self.prepared.push((wanted, prepared));
+        Ok(pool)
     }
 
     /// What comes of a case on a worker that has never run anything.

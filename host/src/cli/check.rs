@@ -64,21 +64,21 @@ Examples:
   cofferdam check --update               write down what comes out now
   cofferdam check --format junit > check.xml
 
-A manifest:
-  guest = \"plugin.wasm\"                  # or: invoke = \"add\", packed = \"greet\", alloc, free
+A manifest (in it paths are from its own folder):
+  guest = \"plugin.wasm\"   # or @name; invoke = \"add\"; packed = \"greet\"
   [[case]]
   name = \"greets\"
-  input = \"World\"                        # or input_file
-  output = \"Hello, World\"                # or output_file, output_json, output_regex
+  input = \"World\"         # or input_file; post = [\"a message\"]
+  output = \"Hello, World\" # or output_file, output_json, output_regex
   [[case]]
   name = \"refuses nobody\"
-  outcome = \"refused\"                    # or exited, trapped, deadline, memory-limit, …
-  code = 2                               # of a refusal or an exit; reason = \"part of it\"
-  timeout = \"100ms\"                      # memory, max_output, fuel; post = [\"a message\"]
+  outcome = \"refused\"     # or exited, trapped, deadline, memory-limit, …
+  code = 2                # reason = \"a part of it\"
+  timeout = \"100ms\"       # memory, max_output, fuel
 
-Each case runs in a thread and in a process, on fresh and on reused instances, the
-first time and the N-th, among all others, and after each of them. Then random
-inputs run in both isolations.
+Each case runs in a thread and in a process, on fresh and on reused instances,
+the first time and the N-th, among all others, and after each of them. Then
+random inputs run in both isolations.
 
 Exit codes: 0 all is well · 100 something was found · 4 no case was selected
   2 usage · 126 the guest cannot be run · 127 not found";

@@ -54,12 +54,8 @@ impl GuestArgs {
             return Some(Entry::Function { name: name.clone() });
         }
         let call = self.packed.as_ref()?;
-        let usual = Packed::new(call);
-        Some(Entry::Packed(Packed {
-            alloc: self.alloc.clone().unwrap_or(usual.alloc),
-            free: self.free.clone(),
-            ..usual
-        }))
+        let packed = Packed::with(call, self.alloc.clone(), self.free.clone());
+        Some(Entry::Packed(packed))
     }
 
     pub(crate) fn load(&self) -> Result<Guest, Failure> {

@@ -57,10 +57,16 @@ impl Packed {
     /// The names that most such guests use: `alloc`, and nothing that frees.
     #[must_use]
     pub fn new(call: impl Into<String>) -> Self {
+        Self::with(call, None, None)
+    }
+
+    /// The same, but for the names that are given.
+    #[must_use]
+    pub fn with(call: impl Into<String>, alloc: Option<String>, free: Option<String>) -> Self {
         Self {
             call: call.into(),
-            alloc: "alloc".to_owned(),
-            free: None,
+            alloc: alloc.unwrap_or_else(|| "alloc".to_owned()),
+            free,
         }
     }
 }

@@ -53,7 +53,9 @@ impl Program {
         let mut linker = Linker::new(&engine);
         match &world.entry {
             Entry::Handle => imports::define(&mut linker),
-            Entry::Start | Entry::Function { .. } | Entry::Packed(_) => wasi::define(&mut linker),
+            Entry::Start | Entry::Function { .. } | Entry::Packed(_) => {
+                wasi::define(&mut linker, &module)
+            }
         }
         .map_err(load)?;
         let instance = linker.instantiate_pre(&module).map_err(load)?;

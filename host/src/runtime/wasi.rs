@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use cofferdam_guest::abi;
 use crossbeam_channel::RecvTimeoutError;
-use wasmtime::{Linker, Result};
+use wasmtime::{Linker, Module, Result};
 
 use super::imports::{self, Guest, check, end, open};
 use super::state::{JobState, StoreState};
@@ -50,9 +50,13 @@ const STDIN: i32 = 0;
 const STDOUT: i32 = 1;
 const STDERR: i32 = 2;
 
-/// Offers every function, under both names of the module.
-pub(super) fn define(linker: &mut Linker<StoreState>) -> Result<()> {
-    for edition in Edition::ALL {
+/// Offers every function of the editions that a guest imports from.
+pub(super) fn define(linker: &mut Linker<StoreState>, guest: &Module) -> Result<()> {
+    let is_wanted = |edition: &Edition| {
+        let mut imports = guest.imports();
+        imports.any(|import| import.module() == edition.module())
+    };
+    for edition in Edition::ALL.into_iter().filter(is_wanted) {
         let module = edition.module();
         linker
             .func_wrap(module, "args_get", args_get)?
