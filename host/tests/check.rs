@@ -123,7 +123,7 @@ fn state_that_leaks_from_one_call_to_the_next_is_found() {
         "{told}"
     );
     assert!(
-        told.contains("cofferdam run --isolation thread --instance reused --input 'uno'"),
+        told.contains("cofferdam run --isolation thread --instance reused --workers 1 --repeat 6 --input 'uno' guest.wat"),
         "{told}"
     );
 }

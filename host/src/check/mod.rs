@@ -12,6 +12,7 @@
 //! elsewhere, is a [`Finding`]: it says where, shows both sides, and how to see it again.
 
 mod case;
+mod finding;
 mod manifest;
 mod places;
 mod random;
@@ -21,8 +22,9 @@ mod suite;
 mod update;
 
 pub use case::{Case, Expected, Origin, Rule};
+pub use finding::{Call, Finding, Sort};
 pub use manifest::CheckError;
 pub use places::Place;
-pub use runs::{Checked, Finding, Fuzzed, Options, check};
+pub use runs::{Checked, Fuzzed, Options, check};
 pub use seen::Seen;
 pub use suite::Suite;

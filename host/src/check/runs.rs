@@ -4,12 +4,12 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::case::Case;
+use super::finding::{Call, Finding, Sort};
 use super::manifest::CheckError;
 use super::places::Place;
 use super::random;
 use super::seen::{Pending, Seen, hand_in};
 use super::suite::Suite;
-use crate::guest::Entry;
 use crate::job::{Limits, Outcome};
 use crate::options::Isolation;
 use crate::pool::{Pool, Prepared};
@@ -45,19 +45,6 @@ impl Default for Options {
     }
 }
 
-/// Something that is not as it was said to be, or not the same everywhere.
-#[derive(Clone, Debug)]
-pub struct Finding {
-    /// The case, where one is to blame.
-    pub case: Option<String>,
-    /// Where it was seen, and at what call.
-    pub place: String,
-    /// What is wrong, with both sides.
-    pub what: String,
-    /// How to see it again.
-    pub again: String,
-}
-
 /// What became of one case.
 #[derive(Clone, Debug)]
 pub struct Checked {
@@ -85,9 +72,6 @@ pub struct Fuzzed {
     /// What is wrong.
     pub findings: Vec<Finding>,
 }
-
-const NOT_DETERMINISTIC: &str =
-    "it is not deterministic: the same call comes to something else each time";
 
 /// What makes pools differ: place, limits, seed, workers.
 type Wanted = (Place, Limits, Option<u64>, usize);
@@ -142,15 +126,6 @@ impl Bench<'_> {
     }
 }
 
-/// A case as one can type it, if it is short text and nothing else.
-fn typed(case: &Case) -> Option<String> {
-    const MOST: usize = 200;
-    let text = std::str::from_utf8(&case.input).ok()?;
-    let can_be_typed = |c: char| !c.is_control() && c != '\'';
-    let is_short = text.len() <= MOST && case.messages.is_empty();
-    (is_short && text.chars().all(can_be_typed)).then(|| format!("--input '{text}'"))
-}
-
 fn run(pool: &Pool, case: &Case) -> Seen {
     match hand_in(pool, &case.input, &case.messages) {
         Ok(pending) => pending.wait(),
@@ -162,14 +137,15 @@ fn run(pool: &Pool, case: &Case) -> Seen {
     }
 }
 
-/// Runs all cases of a suite, and then random inputs. `told` hears of each case as it is done.
+/// Runs all cases of a suite, and then random inputs. `told` hears when a case has run everywhere, and may show
+/// how it goes.
 ///
 /// # Errors
 /// [`CheckError`] if the guest cannot be run at all.
 pub fn check(
     suite: &Suite,
     options: &Options,
-    mut told: impl FnMut(&Checked),
+    mut told: impl FnMut(),
 ) -> Result<(Vec<Checked>, Fuzzed), CheckError> {
     let mut bench = Bench {
         suite,
@@ -181,39 +157,15 @@ pub fn check(
     for case in &suite.cases {
         let checked = bench.case(case, &places)?;
         all.push(checked);
+        told();
     }
     bench.among_others(&places, &mut all)?;
     bench.after_each_other(&places, &mut all)?;
-    for checked in &all {
-        told(checked);
-    }
     let fuzzed = bench.random_inputs()?;
     Ok((all, fuzzed))
 }
 
 impl Bench<'_> {
-    fn finding(&self, case: &Case, place: Place, call: &str, what: String) -> Finding {
-        let guest = self.suite.guest.name();
-        Finding {
-            case: Some(case.name.clone()),
-            place: format!("{place}{call}"),
-            what,
-            again: match typed(case).filter(|_| self.is_plain(case)) {
-                Some(input) => format!("cofferdam run {} {input} {guest}", place.options()),
-                None => format!("cofferdam check --filter {:?}", case.name),
-            },
-        }
-    }
-
-    /// Whether `cofferdam run` does the same without further options.
-    fn is_plain(&self, case: &Case) -> bool {
-        let suite = self.suite;
-        let is_told = !suite.args.is_empty() || !suite.env.is_empty() || suite.seed.is_some();
-        matches!(suite.guest.entry(), Entry::Handle | Entry::Start)
-            && !is_told
-            && case.limits == Limits::default()
-    }
-
     /// One case in each place: the first time, and again and again.
     fn case(&mut self, case: &Case, places: &[Place]) -> Result<Checked, CheckError> {
         let start = Instant::now();
@@ -221,7 +173,14 @@ impl Bench<'_> {
         let first = self.alone(plainest, case, self.suite.seed)?;
         let mut findings = Vec::new();
         if let Some(what) = case.expected.misses(&first) {
-            findings.push(self.finding(case, plainest, ", first call", what));
+            let missed = (Sort::Missed, what);
+            findings.push(Finding::of(
+                self.suite,
+                case,
+                plainest,
+                Call::Nth(1),
+                missed,
+            ));
         }
         let mut jobs = 1;
         let mut least = self.options.calls;
@@ -229,7 +188,7 @@ impl Bench<'_> {
             // What is never the same twice says nothing about places.
             if findings
                 .iter()
-                .any(|finding: &Finding| finding.what.starts_with(NOT_DETERMINISTIC))
+                .any(|finding: &Finding| finding.sort == Sort::NotDeterministic)
             {
                 break;
             }
@@ -244,12 +203,14 @@ impl Bench<'_> {
                 let comparable = self.suite.seed.is_none() || calls == 1;
                 let what = match comparable && !seen.agrees(&first) {
                     true => Some(self.why_it_differs(case, place, &first, &seen)?),
-                    false if calls > 1 || place != plainest => case.expected.misses(&seen),
+                    false if calls > 1 || place != plainest => {
+                        case.expected.misses(&seen).map(|what| (Sort::Missed, what))
+                    }
                     false => None,
                 };
                 // What is wrong from the very first call on was told.
                 if let Some(what) = what.filter(|_| findings.is_empty() || !seen.agrees(&first)) {
-                    findings.push(self.finding(case, place, &format!(", call {calls}"), what));
+                    findings.push(Finding::of(self.suite, case, place, Call::Nth(calls), what));
                     break;
                 }
                 if begun.elapsed() > self.options.patience {
@@ -275,7 +236,7 @@ impl Bench<'_> {
         place: Place,
         first: &Seen,
         seen: &Seen,
-    ) -> Result<String, CheckError> {
+    ) -> Result<(Sort, String), CheckError> {
         let plainest = Place {
             isolation: Isolation::Thread,
             instance: InstancePolicy::Fresh,
@@ -295,7 +256,12 @@ impl Bench<'_> {
                 }
                 false => ", under a seed as well",
             };
-            return Ok(format!("{NOT_DETERMINISTIC}{why}\n{lines}"));
+            return Ok((
+                Sort::NotDeterministic,
+                format!(
+                    "it is not deterministic: the same call comes to something else each time{why}\n{lines}"
+                ),
+            ));
         }
         let fresh = Place {
             instance: InstancePolicy::Fresh,
@@ -304,13 +270,23 @@ impl Bench<'_> {
         if place.instance == InstancePolicy::Reused
             && self.alone(fresh, case, self.suite.seed)?.agrees(first)
         {
-            return Ok(format!(
-                "a call leaves something behind that changes a later one on the same instance\n{lines}"
+            return Ok((
+                Sort::Leak,
+                format!(
+                    "a call leaves something behind that changes a later one on the same instance
+{lines}"
+                ),
             ));
         }
         Ok(match place.isolation == plainest.isolation {
-            true => format!("a later call comes to something else than the first\n{lines}"),
-            false => format!("the isolations differ: in a thread (-), in a process (+)\n{lines}"),
+            true => (
+                Sort::Change,
+                format!("a later call comes to something else than the first\n{lines}"),
+            ),
+            false => (
+                Sort::Isolation,
+                format!("the isolations differ: in a thread (-), in a process (+)\n{lines}"),
+            ),
         })
     }
 
@@ -372,8 +348,10 @@ impl Bench<'_> {
                                 "it comes to something else while others run beside it or before it\n{}",
                                 checked.seen.difference(&seen)
                             );
-                            let call = format!(", among others on {workers} workers");
-                            let finding = self.finding(&self.suite.cases[case], place, &call, what);
+                            let case = &self.suite.cases[case];
+                            let what = (Sort::Change, what);
+                            let call = Call::Among(workers);
+                            let finding = Finding::of(self.suite, case, place, call, what);
                             checked.findings.push(finding);
                         }
                     }
@@ -421,8 +399,9 @@ impl Bench<'_> {
                                 cases[before].name,
                                 checked.seen.difference(&seen)
                             );
-                            let finding =
-                                self.finding(&cases[after], place, ", after another case", what);
+                            let what = (Sort::Leak, what);
+                            let call = Call::After(cases[before].name.clone());
+                            let finding = Finding::of(self.suite, &cases[after], place, call, what);
                             checked.findings.push(finding);
                         }
                     }
@@ -471,29 +450,47 @@ impl Bench<'_> {
             };
             fuzzed.inputs += 1;
             fuzzed.trapped += usize::from(matches!(one.ending, Ok(Outcome::Trapped { .. })));
+            // A deadline that only one of them met may be the machine's doing: with time enough it shows.
+            let (one, other) = match one.is_a_matter_of_time(&other) {
+                true => {
+                    let longer = Limits {
+                        timeout: Some(10 * LONGEST),
+                        ..limits
+                    };
+                    let mut again = |isolation| {
+                        let pool = self.pool(of(isolation), longer, seed, 1)?;
+                        Ok::<_, CheckError>(hand_in(&pool, input, &[]).map(Pending::wait))
+                    };
+                    match (again(Isolation::Thread)?, again(Isolation::Process)?) {
+                        (Ok(one), Ok(other)) => (one, other),
+                        _ => continue,
+                    }
+                }
+                false => (one, other),
+            };
             let what = match (&one.ending, &other.ending) {
-                _ if one.is_a_matter_of_time(&other) => None,
-                _ if !one.agrees(&other) => Some(format!(
-                    "the isolations differ: in a thread (-), in a process (+)\n{}",
-                    one.difference(&other)
+                _ if !one.agrees(&other) => Some((
+                    Sort::Isolation,
+                    format!(
+                        "the isolations differ: in a thread (-), in a process (+)\n{}",
+                        one.difference(&other)
+                    ),
                 )),
-                (Err(lost), _) | (_, Err(lost)) => Some(lost.to_string()),
-                (Ok(outcome @ Outcome::InterfaceViolation(_)), _) => Some(outcome.to_string()),
+                (Err(lost), _) | (_, Err(lost)) => Some((Sort::Break, lost.to_string())),
+                (Ok(outcome @ Outcome::InterfaceViolation(_)), _) => {
+                    Some((Sort::Break, outcome.to_string()))
+                }
                 _ => None,
             };
-            if let Some(what) = what
+            if let Some((sort, what)) = what
                 && fuzzed.findings.is_empty()
             {
-                fuzzed.findings.push(Finding {
-                    case: None,
-                    place: format!("random input {number} of seed {}", self.options.seed),
-                    what: format!("{what}\ninput: {}", super::seen::beginning(input)),
-                    again: format!(
-                        "cofferdam check --random {} --seed {}",
-                        number + 1,
-                        self.options.seed
-                    ),
-                });
+                let what = format!("{what}\ninput: {}", super::seen::beginning(input));
+                let call = Call::Random {
+                    number,
+                    seed: self.options.seed,
+                };
+                fuzzed.findings.push(Finding::of_input(call, sort, what));
             }
             if begun.elapsed() > 10 * self.options.patience {
                 break;

@@ -5,8 +5,9 @@ mod formats;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use cofferdam::check::{CheckError, Checked, Options, Suite, check as run_check};
+use cofferdam::check::{Call, CheckError, Checked, Options, Sort, Suite, check as run_check};
 use cofferdam::{Exit, GuestSource, TimeSpan};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::Failure;
 use super::common::{CacheArgs, LimitArgs, complain, print};
@@ -181,7 +182,9 @@ fn once(args: &Args) -> Result<Exit, Failure> {
         cache: args.cache.cache(),
         ..Options::default()
     };
-    let (checked, fuzzed) = run_check(&suite, &options, |_| {})?;
+    let progress = progress(suite.cases.len() as u64);
+    let (checked, fuzzed) = run_check(&suite, &options, || progress.inc(1))?;
+    progress.finish_and_clear();
     if args.update {
         return update(args, &suite, &checked);
     }
@@ -189,6 +192,15 @@ fn once(args: &Args) -> Result<Exit, Failure> {
     print(text.as_bytes())?;
     let is_well = checked.iter().all(|case| case.findings.is_empty()) && fuzzed.findings.is_empty();
     Ok(if is_well { Exit::Done } else { Exit::Found })
+}
+
+/// Hidden where stderr is no terminal.
+fn progress(cases: u64) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(Some(cases), ProgressDrawTarget::stderr());
+    match ProgressStyle::with_template("{bar:30} {pos}/{len} cases, {elapsed}") {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
 }
 
 /// Writes down what was seen. What is not the same everywhere is nothing to write down.
@@ -200,7 +212,7 @@ fn update(args: &Args, suite: &Suite, checked: &[Checked]) -> Result<Exit, Failu
         let is_the_same_everywhere = match checked.findings.as_slice() {
             [] => true,
             // Not what was expected, and that is what an update is for.
-            [only] => only.place.ends_with("first call"),
+            [only] => (only.sort, &only.call) == (Sort::Missed, &Call::Nth(1)),
             _ => false,
         };
         if !is_the_same_everywhere {

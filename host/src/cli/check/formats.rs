@@ -33,10 +33,11 @@ impl Format {
 
 /// A finding in some lines, each after so many blanks.
 fn lines_of(finding: &Finding, indent: usize) -> String {
-    let at = if finding.case.is_some() { "in a" } else { "at" };
     let whole = format!(
-        "{at} {}:\n{}\nagain: {}",
-        finding.place, finding.what, finding.again
+        "{}:\n{}\nagain: {}",
+        finding.at(),
+        finding.what,
+        finding.again
     );
     let mut text = String::new();
     for line in whole.lines() {
@@ -105,7 +106,7 @@ fn text(suite: &Suite, checked: &[Checked], fuzzed: &Fuzzed) -> String {
 }
 
 fn object(suite: &Suite, checked: &[Checked], fuzzed: &Fuzzed) -> Value {
-    let finding = |finding: &Finding| json!({"case": finding.case, "place": finding.place, "what": finding.what, "again": finding.again});
+    let finding = |finding: &Finding| json!({"case": finding.case, "at": finding.at(), "what": finding.what, "again": finding.again});
     let findings = |all: &[Finding]| all.iter().map(finding).collect::<Vec<_>>();
     let cases: Vec<Value> = checked
         .iter()
@@ -158,7 +159,7 @@ fn junit(suite: &Suite, checked: &[Checked], fuzzed: &Fuzzed) -> String {
             [] => TestCaseStatus::success(),
             [first, ..] => {
                 let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
-                status.set_message(format!("in a {}", first.place));
+                status.set_message(first.at());
                 status.set_description(
                     findings
                         .iter()

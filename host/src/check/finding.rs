@@ -1,0 +1,154 @@
+//! What a check finds.
+
+use std::fmt;
+
+use super::case::Case;
+use super::places::Place;
+use super::suite::Suite;
+use crate::guest::Entry;
+use crate::job::Limits;
+
+/// Something that is not as it was said to be, or not the same everywhere.
+#[derive(Clone, Debug)]
+pub struct Finding {
+    /// The case, where one is to blame.
+    pub case: Option<String>,
+    /// Where it was seen; `None` where that was in both isolations.
+    pub place: Option<Place>,
+    /// At what call.
+    pub call: Call,
+    /// What it is.
+    pub sort: Sort,
+    /// The same in words, with both sides.
+    pub what: String,
+    /// A command that looks again.
+    pub again: String,
+}
+
+/// What is wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Sort {
+    /// It is not what was expected.
+    Missed,
+    /// It is something else each time.
+    NotDeterministic,
+    /// One call changes another on the same instance.
+    Leak,
+    /// Threads and processes do not agree.
+    Isolation,
+    /// It changes from one call to the next, for no reason that could be found.
+    Change,
+    /// The guest breaks the interface, or its worker dies.
+    Break,
+}
+
+/// Which call it was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Call {
+    /// The n-th of its case on one worker, from 1.
+    Nth(usize),
+    /// One among all others, on so many workers.
+    Among(usize),
+    /// The one after that of another case, on the same instance.
+    After(String),
+    /// That of a random input.
+    Random {
+        /// Its place, from 0.
+        number: usize,
+        /// What it was made from.
+        seed: u64,
+    },
+}
+
+impl Finding {
+    pub(super) fn of(
+        suite: &Suite,
+        case: &Case,
+        place: Place,
+        call: Call,
+        (sort, what): (Sort, String),
+    ) -> Self {
+        let again = match (&call, typed(suite, case)) {
+            (Call::Nth(1), Some(input)) => {
+                format!(
+                    "cofferdam run {} {input} {}",
+                    place.options(),
+                    suite.guest.name()
+                )
+            }
+            (Call::Nth(count), Some(input)) => format!(
+                "cofferdam run {} --workers 1 --repeat {count} {input} {}",
+                place.options(),
+                suite.guest.name()
+            ),
+            (Call::Nth(_), None) => format!("cofferdam check --filter {:?}", case.name),
+            // It takes the others.
+            (Call::Among(_) | Call::After(_) | Call::Random { .. }, _) => {
+                "cofferdam check".to_owned()
+            }
+        };
+        Self {
+            case: Some(case.name.clone()),
+            place: Some(place),
+            call,
+            sort,
+            what,
+            again,
+        }
+    }
+
+    /// One of an input that belongs to no case.
+    pub(super) fn of_input(call: Call, sort: Sort, what: String) -> Self {
+        let again = match call {
+            Call::Random { number, seed } => {
+                format!("cofferdam check --random {} --seed {seed}", number + 1)
+            }
+            Call::Nth(_) | Call::Among(_) | Call::After(_) => "cofferdam check".to_owned(),
+        };
+        Self {
+            case: None,
+            place: None,
+            call,
+            sort,
+            what,
+            again,
+        }
+    }
+
+    /// Where and at what call, in words.
+    #[must_use]
+    pub fn at(&self) -> String {
+        match self.place {
+            Some(place) => format!("in a {place}, {}", self.call),
+            None => format!("at {}", self.call),
+        }
+    }
+}
+
+/// A case's input as one can type it, where `cofferdam run` does the same without further options.
+fn typed(suite: &Suite, case: &Case) -> Option<String> {
+    const MOST: usize = 200;
+    let is_told = !suite.args.is_empty() || !suite.env.is_empty() || suite.seed.is_some();
+    let is_plain = matches!(suite.guest.entry(), Entry::Handle | Entry::Start)
+        && !is_told
+        && case.limits == Limits::default()
+        && case.messages.is_empty();
+    let text = std::str::from_utf8(&case.input).ok()?;
+    let can_be_typed = |c: char| !c.is_control() && c != '\'';
+    let is_short = text.len() <= MOST && text.chars().all(can_be_typed);
+    (is_plain && is_short).then(|| format!("--input '{text}'"))
+}
+
+impl fmt::Display for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nth(1) => f.write_str("first call"),
+            Self::Nth(count) => write!(f, "call {count}"),
+            Self::Among(workers) => write!(f, "among others on {workers} workers"),
+            Self::After(name) => write!(f, "after `{}`", crate::mail::printable(name)),
+            Self::Random { number, seed } => write!(f, "random input {number} of seed {seed}"),
+        }
+    }
+}
