@@ -11,75 +11,8 @@ use cofferdam::{
     PoolBuilder, StartMethod, TrapKind,
 };
 
+use common::everywhere::{Ending, build, ending, everywhere, output, places};
 use common::{complete, limits, reply};
-
-/// Where a worker lives and how it comes to be.
-fn places(guest: &Guest) -> Vec<(String, PoolBuilder)> {
-    let mut places = vec![(
-        "thread".to_owned(),
-        common::builder(guest, Isolation::Thread),
-    )];
-    for start in StartMethod::ALL {
-        for link in LinkKind::ALL {
-            let builder = common::builder(guest, Isolation::Process)
-                .start(start)
-                .link(link);
-            places.push((format!("process, {start}, {link}"), builder));
-        }
-    }
-    places
-}
-
-fn build(builder: PoolBuilder) -> Pool {
-    builder.build().expect("the pool is built")
-}
-
-/// What a job comes to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Ending {
-    outcome: Outcome,
-    output: Vec<u8>,
-    lines: Vec<String>,
-}
-
-fn ending(pool: &Pool, input: &[u8]) -> Ending {
-    let lines = Arc::new(Mutex::new(Vec::new()));
-    let heard = Arc::clone(&lines);
-    let job = Job::new(input).on_log(move |_, _, line| heard.lock().unwrap().push(line.to_owned()));
-    let reply = reply(pool, job);
-    let lines = lines.lock().unwrap().clone();
-    Ending {
-        outcome: reply.outcome,
-        output: reply.output,
-        lines,
-    }
-}
-
-/// Runs the same job everywhere, more than once, with fresh and with reused instances.
-fn everywhere(
-    guest: &Guest,
-    set_up: impl Fn(PoolBuilder) -> PoolBuilder,
-    input: &[u8],
-    expected: &Ending,
-) {
-    for (place, builder) in places(guest) {
-        for instance in InstancePolicy::ALL {
-            let pool = build(set_up(builder.clone().instance(instance)));
-            for turn in 0..2 {
-                let seen = ending(&pool, input);
-                assert_eq!(seen, *expected, "{place}, {instance:?}, job {turn}");
-            }
-        }
-    }
-}
-
-fn output(text: &str) -> Ending {
-    Ending {
-        outcome: Outcome::Output,
-        output: text.into(),
-        lines: Vec::new(),
-    }
-}
 
 /// A command of one edition of WASI, whose imports are all there by their names.
 fn command_of(module: &str, body: &str) -> Guest {

@@ -57,12 +57,15 @@ struct Written {
     guest: Option<PathBuf>,
     invoke: Option<String>,
     packed: Option<String>,
+    call: Option<String>,
     alloc: Option<String>,
     free: Option<String>,
     #[serde(default)]
     args: Vec<String>,
     #[serde(default)]
     env: BTreeMap<String, String>,
+    #[serde(default)]
+    config: BTreeMap<String, String>,
     seed: Option<u64>,
     #[serde(default, rename = "case")]
     cases: Vec<WrittenCase>,
@@ -145,6 +148,7 @@ impl Suite {
             cases,
             args: written.args,
             env: written.env.into_iter().collect(),
+            config: written.config.into_iter().collect(),
             seed: written.seed,
         })
     }
@@ -152,6 +156,12 @@ impl Suite {
 
 impl Written {
     fn entry(&self) -> Result<Option<Entry>, String> {
+        if let Some(call) = &self.call {
+            if self.invoke.is_some() || self.packed.is_some() {
+                return Err("`call` and `invoke` or `packed` exclude each other".to_owned());
+            }
+            return Ok(Some(Entry::Extism { call: call.clone() }));
+        }
         match (&self.invoke, &self.packed) {
             (Some(_), Some(_)) => Err("`invoke` and `packed` exclude each other".to_owned()),
             (None, None) if self.alloc.is_some() || self.free.is_some() => {

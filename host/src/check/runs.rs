@@ -104,6 +104,9 @@ impl Bench<'_> {
             for (key, value) in &suite.env {
                 builder = builder.env(key, value);
             }
+            for (key, value) in &suite.config {
+                builder = builder.config(key, value);
+            }
             match &self.options.worker_program {
                 Some(program) => builder.worker_program(program),
                 None => builder,

@@ -14,6 +14,8 @@ pub struct Suite {
     pub args: Vec<String>,
     /// A command's environment.
     pub env: Vec<(String, String)>,
+    /// An Extism plugin's settings.
+    pub config: Vec<(String, String)>,
     /// What makes the guest's random bytes and clock reproducible, if anything does.
     pub seed: Option<u64>,
 }

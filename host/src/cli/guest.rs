@@ -30,6 +30,14 @@ pub(crate) struct GuestArgs {
         help_heading = "Guest"
     )]
     packed: Option<String>,
+    /// Call this export of an Extism plugin for each job
+    #[arg(
+        long,
+        value_name = "NAME",
+        conflicts_with_all = ["invoke", "packed"],
+        help_heading = "Guest"
+    )]
+    call: Option<String>,
     /// With --packed: the export that makes room for the input [default: alloc]
     #[arg(long, value_name = "NAME", requires = "packed", help_heading = "Guest")]
     alloc: Option<String>,
@@ -53,6 +61,9 @@ impl GuestArgs {
         if let Some(name) = &self.invoke {
             return Some(Entry::Function { name: name.clone() });
         }
+        if let Some(call) = &self.call {
+            return Some(Entry::Extism { call: call.clone() });
+        }
         let call = self.packed.as_ref()?;
         let packed = Packed::with(call, self.alloc.clone(), self.free.clone());
         Some(Entry::Packed(packed))
@@ -63,8 +74,12 @@ impl GuestArgs {
     }
 }
 
-/// Arguments and variables.
-pub(crate) type Told = (Vec<String>, Vec<(String, String)>);
+/// What a guest is told.
+pub(crate) struct Told {
+    pub(crate) args: Vec<String>,
+    pub(crate) env: Vec<(String, String)>,
+    pub(crate) config: Vec<(String, String)>,
+}
 
 /// What a command is told.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -73,6 +88,9 @@ pub(crate) struct ToldArgs {
     /// Set a variable in a command's environment, which is empty otherwise; may be given several times
     #[arg(long = "env", value_name = "KEY=VALUE", value_parser = variable)]
     env: Vec<(String, String)>,
+    /// Set one of the settings that an Extism plugin can ask for; may be given several times
+    #[arg(long, value_name = "KEY=VALUE", value_parser = variable)]
+    config: Vec<(String, String)>,
     /// A command's arguments, or with --invoke the numbers of the only job
     #[arg(last = true, value_name = "ARGS")]
     args: Vec<String>,
@@ -85,11 +103,18 @@ impl ToldArgs {
         (is_invoked && !self.args.is_empty()).then(|| self.args.join(" "))
     }
 
-    /// What a guest of this entry is told: arguments, and variables.
+    /// What a guest of this entry is told: arguments, variables and settings.
     ///
     /// # Errors
     /// For one that would not hear it.
     pub(crate) fn told(&self, guest: &Guest) -> Result<Told, Failure> {
+        if !self.config.is_empty() && !matches!(guest.entry(), Entry::Extism { .. }) {
+            return Err(Failure::usage(format!(
+                "--config goes with Extism plugins, and {} is {}",
+                guest.name(),
+                guest.entry()
+            )));
+        }
         let hears_args = match guest.entry() {
             Entry::Start | Entry::Function { .. } => true,
             Entry::Handle if self.env.is_empty() && self.args.is_empty() => true,
@@ -111,7 +136,11 @@ impl ToldArgs {
             Entry::Start => self.args.clone(),
             _ => Vec::new(),
         };
-        Ok((args, self.env.clone()))
+        Ok(Told {
+            args,
+            env: self.env.clone(),
+            config: self.config.clone(),
+        })
     }
 }
 

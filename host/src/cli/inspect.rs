@@ -82,6 +82,7 @@ fn kind(entry: &Entry) -> &'static str {
         Entry::Start => "wasi-command",
         Entry::Function { .. } => "function",
         Entry::Packed(_) => "packed-u64",
+        Entry::Extism { .. } => "extism-plugin",
         _ => "other",
     }
 }
@@ -93,6 +94,7 @@ fn why(entry: &Entry) -> &'static str {
         Entry::Start => "it exports _start and asks for nothing but WASI",
         Entry::Function { .. } => "--invoke names it",
         Entry::Packed(_) => "--packed names it",
+        Entry::Extism { .. } => "it imports Extism's functions, or --call names it",
         _ => "",
     }
 }
@@ -105,6 +107,9 @@ fn granted(entry: &Entry) -> &'static str {
         }
         Entry::Start => {
             "standard streams, clocks, random bytes; arguments and variables that are given to it; no files, no network"
+        }
+        Entry::Extism { .. } => {
+            "its input, output, variables and log; the settings that are given to it; what WASI offers without files; no network"
         }
         _ => {
             "clocks, random bytes, lines for the log; variables that are given to it; no files, no network"

@@ -21,7 +21,7 @@ use super::common::{
     CacheArgs, HardeningArg, InstanceArg, IsolationArg, LimitArgs, LinkArg, STDIN_TWICE, StartArg,
     WaitArg, complain, cpus,
 };
-use super::guest::{GuestArgs, ToldArgs};
+use super::guest::{GuestArgs, Told, ToldArgs};
 use super::input::{InputArgs, Item, Source};
 use super::signals::signals;
 use output::{Done, Format, Output};
@@ -120,6 +120,7 @@ Examples:
   cofferdam run --input-file in.csv --env LANG=C tool.wasm -- --sort
   cofferdam run --invoke add math.wasm -- 3 4
   cofferdam run --packed greet --free free --input World plugin.wasm
+  cofferdam run --call count_vowels --input hello extism-plugin.wasm
   cofferdam run --input-dir photos --output-dir blurred --timeout 5s @blur
 
 Output:
@@ -156,7 +157,11 @@ pub(crate) fn run(args: Args) -> Result<Exit, Failure> {
     if args.guest.source() == GuestSource::Stdin && args.given.wants_stdin() {
         return Err(Failure::usage(STDIN_TWICE));
     }
-    let (told, env) = args.told.told(&guest)?;
+    let Told {
+        args: told,
+        env,
+        config,
+    } = args.told.told(&guest)?;
     let is_command = *guest.entry() == Entry::Start;
     if is_command && matches!(args.instance, InstanceArg::Reused) {
         return Err(Failure::usage(format!(
@@ -192,6 +197,9 @@ pub(crate) fn run(args: Args) -> Result<Exit, Failure> {
     let mut builder = Pool::builder(guest).args(told);
     for (key, value) in env {
         builder = builder.env(key, value);
+    }
+    for (key, value) in config {
+        builder = builder.config(key, value);
     }
     if let Some(path) = &args.region {
         builder = builder.region(&region_of(path)?);

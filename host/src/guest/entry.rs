@@ -9,6 +9,7 @@
 //! | [`Entry::Start`] | standard input | standard output | `_start` returns, or exit code 0 |
 //! | [`Entry::Function`] | numbers as text | its results as text | it returns |
 //! | [`Entry::Packed`] | bytes behind a pointer | bytes behind a pointer | it returns |
+//! | [`Entry::Extism`] | pulled by `input_load_u64` | named by `output_set` | it returns 0 or nothing, and no error is set |
 
 use std::fmt;
 
@@ -17,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use super::anatomy::{Anatomy, Extern};
 use super::interface::wants;
-use super::{GuestError, interface, wasi};
+use super::{GuestError, extism, interface, wasi};
 use crate::mail::printable;
 
 /// What of a guest is called for a job.
@@ -39,6 +40,12 @@ pub enum Entry {
     /// An exported function that is given a pointer and a length, and returns both of its answer in one
     /// `i64`: the pointer in the upper half.
     Packed(Packed),
+    /// An exported function of an Extism plugin, which pulls its input and names its output by Extism's host
+    /// functions. Its variables live as long as its instance.
+    Extism {
+        /// Its name.
+        call: String,
+    },
 }
 
 /// The names of a private interface of pointers and lengths.
@@ -87,9 +94,24 @@ impl Entry {
     pub(super) fn detect(anatomy: &Anatomy) -> Result<Self, GuestError> {
         let imports_from =
             |is: fn(&str) -> bool| anatomy.imports.iter().any(|import| is(&import.module));
+        let is_marked = anatomy.export(abi::MARKER).is_some();
+        if !is_marked && extism::is_plugin(anatomy) {
+            // What else is wrong with it is worth more than a question.
+            extism::check(anatomy)?;
+            let call = match *extism::calls(anatomy) {
+                [only] => only.to_owned(),
+                ref several => {
+                    let known = several.iter().map(|name| format!("`{}`", printable(name)));
+                    return Err(GuestError::NoCall {
+                        known: interface::first_of(known.collect()),
+                    });
+                }
+            };
+            return Ok(Self::Extism { call });
+        }
         let of_another_world =
             imports_from(|module| module == abi::MODULE || module.starts_with("extism"));
-        let is_command = anatomy.export(abi::MARKER).is_none()
+        let is_command = !is_marked
             && anatomy.export(wasi::START).is_some()
             && !of_another_world
             && (anatomy.imports.is_empty() || imports_from(wasi::is_module));
@@ -141,6 +163,14 @@ impl Entry {
                 }
                 interface::check_memory(anatomy)
             }
+            Self::Extism { call } => {
+                extism::check(anatomy)?;
+                let function = function(anatomy, call)?;
+                match extism::CALLS.contains(&function.ty.as_str()) {
+                    true => Ok(()),
+                    false => wants(function, extism::CALLS[0]),
+                }
+            }
         }
     }
 
@@ -149,7 +179,7 @@ impl Entry {
     pub fn may_be_reused(&self) -> bool {
         match self {
             Self::Start => false,
-            Self::Handle | Self::Function { .. } | Self::Packed(_) => true,
+            Self::Handle | Self::Function { .. } | Self::Packed(_) | Self::Extism { .. } => true,
         }
     }
 }
@@ -186,6 +216,9 @@ impl fmt::Display for Entry {
                 "a module whose `{}` is called with a pointer and a length",
                 printable(&packed.call)
             ),
+            Self::Extism { call } => {
+                write!(f, "an Extism plugin whose `{}` is called", printable(call))
+            }
         }
     }
 }
@@ -212,12 +245,20 @@ mod tests {
 
     #[test]
     fn start_beside_imports_of_another_world_is_no_command() {
-        let plugin = format!(
-            r#"{EXIT} (import "extism:host/env" "input_length" (func (result i64)))
-            {MEMORY} (func (export "_start"))"#
-        );
-        let error = Entry::detect(&anatomy(&plugin)).unwrap_err();
-        assert!(matches!(error, GuestError::NoMarker { .. }), "{error}");
+        let plugin = |body: &str| {
+            anatomy(&format!(
+                r#"{EXIT} (import "extism:host/env" "input_length" (func (result i64)))
+                {MEMORY} (func (export "_start")) {body}"#
+            ))
+        };
+        let error = Entry::detect(&plugin("")).unwrap_err().to_string();
+        assert!(error.ends_with("(--call NAME): there are none"), "{error}");
+        let one = r#"(func (export "greet") (result i32) i32.const 0)"#;
+        let call = "greet".to_owned();
+        assert_eq!(Entry::detect(&plugin(one)), Ok(Entry::Extism { call }));
+        let two = format!(r#"{one} (func (export "part"))"#);
+        let error = Entry::detect(&plugin(&two)).unwrap_err().to_string();
+        assert!(error.ends_with("there are `greet`, `part`"), "{error}");
     }
 
     #[test]

@@ -61,6 +61,15 @@ pub enum GuestError {
         /// What can be called.
         known: Vec<String>,
     },
+    /// A plugin whose function nobody named.
+    #[error(
+        "it is an Extism plugin: say which of its functions is to be called (--call NAME): there are {}",
+        if known.is_empty() { "none".to_owned() } else { known.join(", ") }
+    )]
+    NoCall {
+        /// What can be called.
+        known: Vec<String>,
+    },
     /// Imports that nothing offers.
     #[error("it imports what this host does not offer: {}. Offered: {offered}", wanted.join("; "))]
     UnknownImports {

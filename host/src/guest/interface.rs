@@ -153,8 +153,6 @@ fn stranger(anatomy: &Anatomy) -> &'static str {
         ": it is of another version of the interface"
     } else if imports_from("wasi_") {
         ": it looks like a WASI program without `_start`: call one of its exports by name (--invoke, --packed)"
-    } else if imports_from("extism") {
-        ": it looks like an Extism plugin, which this version does not run"
     } else if imports_from(abi::MODULE) {
         ": it imports from the interface but leaves out the marker"
     } else if anatomy.imports.is_empty()

@@ -9,6 +9,7 @@ mod anatomy;
 mod embedded;
 mod entry;
 mod error;
+pub(crate) mod extism;
 mod footprint;
 mod form;
 mod interface;

@@ -111,7 +111,7 @@ pub(super) fn check(anatomy: &Anatomy) -> Result<(), GuestError> {
 }
 
 /// Says what is wrong with an import, and what is nearest to it.
-fn misfit(import: &Extern) -> Option<String> {
+pub(super) fn misfit(import: &Extern) -> Option<String> {
     let edition = Edition::ALL
         .into_iter()
         .find(|edition| edition.module() == import.module);

@@ -79,6 +79,7 @@ pub struct PoolBuilder {
     instance: InstancePolicy,
     args: Vec<String>,
     env: Vec<(String, String)>,
+    config: Vec<(String, String)>,
     metering: Option<Metering>,
     wait: WaitPolicy,
     workers: usize,
@@ -112,6 +113,7 @@ impl PoolBuilder {
             instance: InstancePolicy::default(),
             args: Vec::new(),
             env: Vec::new(),
+            config: Vec::new(),
             metering: None,
             wait: WaitPolicy::default(),
             workers: 1,
@@ -198,6 +200,12 @@ impl PoolBuilder {
     /// this process is never handed on.
     pub fn env(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.env.push((key.into(), value.into()));
+        self
+    }
+
+    /// Adds a setting to those that an Extism plugin can ask for by its key. Default: none.
+    pub fn config(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.config.push((key.into(), value.into()));
         self
     }
 
@@ -412,6 +420,7 @@ impl PoolBuilder {
         let mut world = World::of(&self.guest);
         world.args.extend(self.args.iter().cloned());
         world.env.clone_from(&self.env);
+        world.config.clone_from(&self.config);
         if world.told() > World::MOST {
             return Err(BuildError::Told(format!(
                 "they have {}, and the most is {}",

@@ -206,6 +206,7 @@ impl Session {
                 drill: self.program.drill,
                 region: self.program.region.clone(),
                 world: Arc::clone(&self.program.world),
+                plugin: None,
                 job: JobState::new(job, limits.output.as_len()),
             },
         );
@@ -250,10 +251,15 @@ impl Session {
         let instance = self.program.instance.instantiate(&mut *store)?;
         store.data_mut().memory = instance.get_memory(&mut *store, abi::MEMORY);
         let entry = &self.program.world.entry;
-        // A command has `_start` for that.
-        if *entry != Entry::Start
-            && let Some(initialize) = instance.get_func(&mut *store, abi::INITIALIZE)
-        {
+        let initialize = match entry {
+            // A command has `_start` for that.
+            Entry::Start => None,
+            Entry::Extism { .. } => super::entry::extism_runtime(&instance, store)?,
+            Entry::Handle | Entry::Function { .. } | Entry::Packed(_) => {
+                instance.get_func(&mut *store, abi::INITIALIZE)
+            }
+        };
+        if let Some(initialize) = initialize {
             initialize.typed::<(), ()>(&*store)?.call(&mut *store, ())?;
         }
         store.data_mut().ready = true;

@@ -6,8 +6,9 @@
 use cofferdam_guest::abi;
 use wasmtime::{Func, FuncType, Instance, Result, Store, TypedFunc, Val, ValType};
 
-use super::imports;
 use super::state::StoreState;
+use super::{extism, imports};
+use crate::guest::extism::{CONSTRUCTORS, HASKELL};
 use crate::guest::{Entry, wasi};
 use crate::job::Outcome;
 
@@ -24,6 +25,13 @@ pub(super) enum Door {
         alloc: TypedFunc<i32, i32>,
         free: Option<Free>,
     },
+    Extism(Call),
+}
+
+/// A function of an Extism plugin: the older ones return nothing.
+pub(super) enum Call {
+    WithCode(TypedFunc<(), i32>),
+    Plain(TypedFunc<(), ()>),
 }
 
 pub(super) enum Free {
@@ -64,6 +72,12 @@ impl Door {
                     }),
                 },
             },
+            Entry::Extism { call } => {
+                Self::Extism(match instance.get_typed_func(&mut *store, call) {
+                    Ok(function) => Call::WithCode(function),
+                    Err(_) => Call::Plain(instance.get_typed_func(&mut *store, call)?),
+                })
+            }
         })
     }
 
@@ -76,6 +90,21 @@ impl Door {
             Self::Handle(handle) => handle.call(store, ()),
             Self::Start(start) => start.call(store, ()).map(|()| NOTED),
             Self::Function { function, ty } => invoke(*function, ty, store),
+            Self::Extism(call) => {
+                extism::begin(store);
+                let returned = match call {
+                    Call::WithCode(function) => function.call(&mut *store, ()),
+                    Call::Plain(function) => function.call(&mut *store, ()).map(|()| NOTED),
+                };
+                match returned {
+                    Ok(code) => extism::conclude(store, code),
+                    Err(error) => {
+                        // A plugin that gives up says why before it traps.
+                        extism::note_error(store.data_mut());
+                        Err(error)
+                    }
+                }
+            }
             Self::Packed { call, alloc, free } => {
                 let input = input_text(store);
                 let length = u32::try_from(input.len()).map_err(|_| too_long())?;
@@ -113,6 +142,28 @@ impl Door {
             }
         }
     }
+}
+
+/// What starts a plugin's own runtime, if it has one: that of Haskell is started here, and what is returned is to be
+/// called next.
+///
+/// # Errors
+/// What came of calling it.
+pub(super) fn extism_runtime(
+    instance: &Instance,
+    store: &mut Store<StoreState>,
+) -> Result<Option<Func>> {
+    let reactor = instance.get_func(&mut *store, abi::INITIALIZE);
+    if let Some(haskell) = instance.get_func(&mut *store, HASKELL) {
+        if let Some(reactor) = reactor {
+            reactor.typed::<(), ()>(&*store)?.call(&mut *store, ())?;
+        }
+        let start = haskell.typed::<(i32, i32), ()>(&*store)?;
+        start.call(&mut *store, (0, 0))?;
+        return Ok(None);
+    }
+    let constructors = instance.get_func(&mut *store, CONSTRUCTORS);
+    Ok(constructors.or(reactor))
 }
 
 /// The upper and the lower half of a number.

@@ -45,6 +45,16 @@ impl Limiter {
         self.denied = true;
     }
 
+    /// Takes bytes that the host keeps for the guest; `false`, and nothing noted, where there are not as many left.
+    pub(super) fn take(&mut self, bytes: u64) -> bool {
+        let used = usize::try_from(bytes)
+            .ok()
+            .and_then(|bytes| self.used.checked_add(bytes))
+            .filter(|&used| used <= self.limit);
+        self.used = used.unwrap_or(self.used);
+        used.is_some()
+    }
+
     fn grow(&mut self, current: usize, desired: usize, unit: usize) -> bool {
         let more = desired.saturating_sub(current).saturating_mul(unit);
         match self.used.checked_add(more) {
@@ -88,6 +98,15 @@ mod tests {
         assert!(!limiter.memory_growing(0, 1, None).unwrap());
         assert!(limiter.denied());
         assert_eq!(limiter.memories(), 600, "what was denied is not there");
+    }
+
+    #[test]
+    fn what_the_host_keeps_is_paid_from_it_too() {
+        let mut limiter = Limiter::new(100);
+        assert!(limiter.take(60));
+        assert!(!limiter.take(60));
+        assert!(!limiter.denied(), "a smaller piece may do");
+        assert!(limiter.memory_growing(0, 40, None).unwrap());
     }
 
     #[test]

@@ -12,8 +12,10 @@ mod call;
 mod config;
 mod drill;
 mod entry;
+mod extism;
 #[cfg(test)]
 mod fuzz;
+mod heap;
 mod imports;
 mod interrupt;
 mod limiter;

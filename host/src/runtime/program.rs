@@ -7,7 +7,7 @@ use wasmtime::{Engine, InstancePre, Linker, Module};
 use super::allocation::Moment;
 use super::config::fingerprint;
 use super::state::StoreState;
-use super::{Artifact, Drill, Interrupt, RuntimeError, World, chain, imports, wasi};
+use super::{Artifact, Drill, Interrupt, RuntimeError, World, chain, extism, imports, wasi};
 use crate::guest::Entry;
 use crate::job::Limits;
 use crate::region::Shared;
@@ -52,6 +52,9 @@ impl Program {
         let module = map(&engine, artifact).map_err(load)?;
         let mut linker = Linker::new(&engine);
         match &world.entry {
+            Entry::Extism { .. } => {
+                extism::define(&mut linker).and_then(|()| wasi::define(&mut linker, &module))
+            }
             Entry::Handle => imports::define(&mut linker),
             Entry::Start | Entry::Function { .. } | Entry::Packed(_) => {
                 wasi::define(&mut linker, &module)

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 use cofferdam_guest::abi;
 use wasmtime::Memory;
 
+use super::extism::Plugin;
 use super::limiter::Limiter;
 use super::wasi::Streams;
 use super::{Drill, Interrupt, World};
@@ -25,6 +26,8 @@ pub(super) struct StoreState {
     pub(super) drill: Option<Drill>,
     pub(super) region: Option<Arc<Shared>>,
     pub(super) world: Arc<World>,
+    /// What an Extism plugin keeps; most guests are none.
+    pub(super) plugin: Option<Box<Plugin>>,
     pub(super) job: JobState,
 }
 

@@ -528,7 +528,7 @@ fn unread(state: &StoreState) -> (usize, usize) {
     let read = state.job.streams.read;
     match state.world.entry {
         Entry::Start => (read, state.job.job.payload().len() - read),
-        Entry::Handle | Entry::Function { .. } | Entry::Packed(_) => (0, 0),
+        Entry::Handle | Entry::Function { .. } | Entry::Packed(_) | Entry::Extism { .. } => (0, 0),
     }
 }
 

@@ -13,10 +13,12 @@ pub(crate) struct World {
     pub(crate) args: Vec<String>,
     /// A command's environment.
     pub(crate) env: Vec<(String, String)>,
+    /// A plugin's settings.
+    pub(crate) config: Vec<(String, String)>,
 }
 
 impl World {
-    /// The most bytes of arguments and environment together: they are handed to each worker in the one frame
+    /// The most bytes of arguments, environment and settings together: they are handed to each worker in the one frame
     /// that sets it up.
     pub(crate) const MOST: usize = 32 << 10;
 
@@ -26,6 +28,7 @@ impl World {
             entry: guest.entry().clone(),
             args: vec![guest.name().replace('\0', "")],
             env: Vec::new(),
+            config: Vec::new(),
         }
     }
 

@@ -3,6 +3,8 @@
 
 #![allow(dead_code, reason = "each test file uses another part of it")]
 
+pub(crate) mod everywhere;
+
 use std::ffi::OsStr;
 use std::fmt;
 use std::fs;

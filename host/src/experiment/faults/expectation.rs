@@ -87,7 +87,9 @@ impl From<&GuestError> for Refusal {
             GuestError::InvalidText(_) => Self::InvalidText,
             GuestError::Invalid(_) => Self::Invalid,
             GuestError::NoMarker { .. } => Self::NoMarker,
-            GuestError::MissingExport(_) | GuestError::NoSuchFunction { .. } => Self::MissingExport,
+            GuestError::MissingExport(_)
+            | GuestError::NoSuchFunction { .. }
+            | GuestError::NoCall { .. } => Self::MissingExport,
             GuestError::WrongExport { .. } => Self::WrongExport,
             GuestError::UnknownImports { .. } => Self::UnknownImports,
         }
