@@ -48,6 +48,7 @@ mod fuzz;
 mod guest;
 mod job;
 mod mail;
+mod native;
 mod options;
 mod payload;
 mod region;
@@ -78,6 +79,7 @@ pub use guest::{
 pub use harden::{Enforcement, Layer, Standing};
 pub use job::{Death, Job, Limits, Outbox, Outcome, Phases, PostError, Reply, Sender, TrapKind};
 pub use mail::printable;
+pub use native::{Native, NativeError};
 pub use options::{
     Compile, CompileLimits, Hardening, Isolation, LinkKind, StartMethod, WaitPolicy,
 };

@@ -171,7 +171,7 @@ pub(crate) struct LimitArgs {
     stack: ByteSize,
     /// Units of wasm work, about one an instruction [default: not counted]
     #[arg(long, value_name = "N")]
-    fuel: Option<u64>,
+    pub(crate) fuel: Option<u64>,
     /// Reply and posted messages together
     #[arg(long, value_name = "SIZE", default_value = "16MiB")]
     max_output: ByteSize,

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 
-use cofferdam::{BuildError, Exit, LoadError, RuntimeError};
+use cofferdam::{BuildError, Exit, LoadError, NativeError, RuntimeError};
 
 /// Why the program could not do what it was asked.
 #[derive(Debug)]
@@ -78,6 +78,8 @@ impl From<BuildError> for Failure {
                 ..
             } => Exit::Internal,
             BuildError::Guest { .. } => Exit::CannotRun,
+            BuildError::Native(NativeError::NotFound(_)) => Exit::NotFound,
+            BuildError::Native(_) => Exit::CannotRun,
             BuildError::NoWorkers | BuildError::TooManyWorkers { .. } | BuildError::Told(_) => {
                 Exit::Usage
             }

@@ -8,7 +8,6 @@ use super::Failure;
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct GuestArgs {
     /// A .wasm or .wat file, `-` for standard input, or @name (see `cofferdam guests`)
-    #[arg(required_unless_present = "wat")]
     guest: Option<GuestSource>,
     /// The guest itself, in the text format, in place of a file
     #[arg(
@@ -47,13 +46,25 @@ pub(crate) struct GuestArgs {
 }
 
 impl GuestArgs {
-    /// Where the guest comes from.
-    pub(crate) fn source(&self) -> GuestSource {
+    /// Where the guest comes from, if anybody said so.
+    pub(crate) fn named(&self) -> Option<GuestSource> {
         match (&self.guest, &self.wat) {
-            (Some(source), _) => source.clone(),
-            (None, Some(text)) => GuestSource::Text(text.clone()),
-            (None, None) => unreachable!("clap requires one of them"),
+            (Some(source), _) => Some(source.clone()),
+            (None, Some(text)) => Some(GuestSource::Text(text.clone())),
+            (None, None) => None,
         }
+    }
+
+    /// Where the guest comes from.
+    ///
+    /// # Errors
+    /// Where nobody said so.
+    pub(crate) fn source(&self) -> Result<GuestSource, Failure> {
+        self.named().ok_or_else(|| {
+            Failure::usage(
+                "which guest? Give a path to a .wasm or .wat file, `-` for standard input, or @name (see `cofferdam guests`)",
+            )
+        })
     }
 
     /// How jobs enter it, where that was said.
@@ -70,7 +81,7 @@ impl GuestArgs {
     }
 
     pub(crate) fn load(&self) -> Result<Guest, Failure> {
-        Ok(Guest::load_with(&self.source(), self.entry())?)
+        Ok(Guest::load_with(&self.source()?, self.entry())?)
     }
 }
 
@@ -97,6 +108,16 @@ pub(crate) struct ToldArgs {
 }
 
 impl ToldArgs {
+    /// The words after `--`, where they are a native command.
+    pub(crate) fn words(&self) -> &[String] {
+        &self.args
+    }
+
+    /// Variables that were given.
+    pub(crate) fn variables(&self) -> &[(String, String)] {
+        &self.env
+    }
+
     /// The words after `--`, to be the input of the only job.
     pub(crate) fn numbers(&self, entry: &Entry) -> Option<String> {
         let is_invoked = matches!(entry, Entry::Function { .. });

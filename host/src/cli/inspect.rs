@@ -42,11 +42,12 @@ struct Finding<'a> {
 }
 
 pub(crate) fn inspect(args: &Args) -> Result<Exit, Failure> {
-    let guest = match Guest::load_with(&args.guest.source(), args.guest.entry()) {
+    let source = args.guest.source()?;
+    let guest = match Guest::load_with(&source, args.guest.entry()) {
         Ok(guest) => guest,
         Err(LoadError::NotAGuest { name, error }) => {
             // A module of another world is still worth a look; other files are not.
-            let bytes = match args.guest.source() {
+            let bytes = match source {
                 GuestSource::File(path) => fs::read(path).ok(),
                 GuestSource::Text(text) => Some(text.into_bytes()),
                 GuestSource::Stdin | GuestSource::Embedded(_) => None,

@@ -1,5 +1,6 @@
 //! `cofferdam run`
 
+mod native;
 mod output;
 
 use std::collections::BTreeMap;
@@ -10,7 +11,7 @@ use std::path::{Path, PathBuf};
 use clap::builder::RangedU64ValueParser;
 use cofferdam::{
     Completion, Death, Entry, Exit, GuestSource, Hardening, Incident, Job, Lost, Outbox, Outcome,
-    Pool, Region, TimeSpan,
+    Pool, PoolBuilder, Region, TimeSpan,
 };
 use crossbeam_channel::{Receiver, Sender, never, select};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -24,6 +25,7 @@ use super::common::{
 use super::guest::{GuestArgs, Told, ToldArgs};
 use super::input::{InputArgs, Item, Source};
 use super::signals::signals;
+use native::NativeArgs;
 use output::{Done, Format, Output};
 
 /// Run jobs through a pool of workers; replies go to stdout, in the order of the input
@@ -34,6 +36,9 @@ pub(crate) struct Args {
     guest: GuestArgs,
     #[command(flatten)]
     told: ToldArgs,
+
+    #[command(flatten)]
+    native: NativeArgs,
 
     #[command(flatten)]
     given: InputArgs,
@@ -121,6 +126,7 @@ Examples:
   cofferdam run --invoke add math.wasm -- 3 4
   cofferdam run --packed greet --free free --input World plugin.wasm
   cofferdam run --call count_vowels --input hello extism-plugin.wasm
+  cofferdam run --native --timeout 5s --lines hosts.txt -- xargs -n1 dig +short
   cofferdam run --input-dir photos --output-dir blurred --timeout 5s @blur
 
 Output:
@@ -134,15 +140,20 @@ WASI commands:
   Lines on standard error go to stderr, at most 64 KiB a job. What a lone command
   wrote before a trap is printed too.
 
+Native commands:
+  --native runs an ordinary program of this machine in place of a guest: pooled,
+  limited in time, memory and output, and ended with all that it has started. It
+  is not sandboxed, and finds PATH and --env in its environment, nothing else.
+  No shell is asked but with --shell.
+
 Ctrl-C once finishes the jobs that have begun or wait in the queue; twice kills
 them.
 
 Exit codes: 0 done · 1 some job failed · 2 usage · 124 deadline
   125 cofferdam failed · 126 the guest cannot be run · 127 not found · 134 trap
-  a lone WASI command's own · 128+n the only job's worker died of signal n, or cofferdam was stopped by it";
+  a lone command's own · 128+n the only job's worker died of signal n, or cofferdam was stopped by it";
 
 pub(crate) fn run(args: Args) -> Result<Exit, Failure> {
-    let guest = args.guest.load()?;
     let limits = args.limits.limits()?;
     if args.post.len() > Outbox::CAPACITY {
         let most = Outbox::CAPACITY;
@@ -154,22 +165,18 @@ pub(crate) fn run(args: Args) -> Result<Exit, Failure> {
     if args.spares.is_some() && !matches!(args.start, Some(StartArg::Spare)) {
         return Err(Failure::usage("--spares N goes with --start spare"));
     }
-    if args.guest.source() == GuestSource::Stdin && args.given.wants_stdin() {
+    if args.guest.named() == Some(GuestSource::Stdin) && args.given.wants_stdin() {
         return Err(Failure::usage(STDIN_TWICE));
     }
-    let Told {
-        args: told,
-        env,
-        config,
-    } = args.told.told(&guest)?;
-    let is_command = *guest.entry() == Entry::Start;
-    if is_command && matches!(args.instance, InstanceArg::Reused) {
-        return Err(Failure::usage(format!(
-            "--instance reused: {} is a command, which ends with its job: leave it out",
-            guest.name()
-        )));
-    }
-    let source = match args.told.numbers(guest.entry()) {
+    let Begun {
+        builder,
+        numbers,
+        is_command,
+    } = match args.native.is_given() {
+        true => args.native()?,
+        false => args.guest()?,
+    };
+    let source = match numbers {
         Some(_) if args.given.is_given() => {
             return Err(Failure::usage(
                 "the words after `--` are the input of the only job: leave out either them or the other input",
@@ -192,20 +199,6 @@ pub(crate) fn run(args: Args) -> Result<Exit, Failure> {
         return Err(Failure::usage(
             "--output-dir is the same folder as --input-dir: the replies would overwrite the inputs",
         ));
-    }
-
-    let mut builder = Pool::builder(guest).args(told);
-    for (key, value) in env {
-        builder = builder.env(key, value);
-    }
-    for (key, value) in config {
-        builder = builder.config(key, value);
-    }
-    if let Some(path) = &args.region {
-        builder = builder.region(&region_of(path)?);
-    }
-    if let Some(start) = args.start {
-        builder = builder.start(start.into());
     }
     let pool = builder
         .isolation(args.isolation.into())
@@ -249,6 +242,58 @@ pub(crate) fn run(args: Args) -> Result<Exit, Failure> {
         broken: false,
     };
     desk.serve(items, single)
+}
+
+/// What is known of a pool from who runs its jobs.
+struct Begun {
+    builder: PoolBuilder,
+    /// The input of the only job, where the words after `--` are that.
+    numbers: Option<String>,
+    /// Whether what jobs write counts, however they end.
+    is_command: bool,
+}
+
+impl Args {
+    /// The pool of a guest.
+    fn guest(&self) -> Result<Begun, Failure> {
+        let guest = self.guest.load()?;
+        let Told { args, env, config } = self.told.told(&guest)?;
+        let is_command = *guest.entry() == Entry::Start;
+        if is_command && matches!(self.instance, InstanceArg::Reused) {
+            return Err(Failure::usage(format!(
+                "--instance reused: {} is a command, which ends with its job: leave it out",
+                guest.name()
+            )));
+        }
+        let numbers = self.told.numbers(guest.entry());
+        let mut builder = Pool::builder(guest).args(args);
+        for (key, value) in env {
+            builder = builder.env(key, value);
+        }
+        for (key, value) in config {
+            builder = builder.config(key, value);
+        }
+        if let Some(path) = &self.region {
+            builder = builder.region(&region_of(path)?);
+        }
+        if let Some(start) = self.start {
+            builder = builder.start(start.into());
+        }
+        Ok(Begun {
+            builder,
+            numbers,
+            is_command,
+        })
+    }
+
+    /// The pool of a native command.
+    fn native(&self) -> Result<Begun, Failure> {
+        Ok(Begun {
+            builder: self.native_pool()?,
+            numbers: None,
+            is_command: true,
+        })
+    }
 }
 
 /// A region with the content of a file as it is now.

@@ -12,12 +12,13 @@ use super::health::Counters;
 use super::idle::Idle;
 use super::pace::Pace;
 use super::policy::RestartPolicy;
-use super::prepared::Prepared;
+use super::prepared::{Made, Prepared};
 use super::shared::{Incident, Listener, NextRound, Shared};
 use super::supervisor::{Place, Supervisor};
 use crate::guest::Guest;
 use crate::harden::Legibility;
 use crate::job::{LONGEST, Limits};
+use crate::native::{Native, NativeError};
 use crate::options::{
     Compile, CompileLimits, Hardening, Isolation, LinkKind, StartMethod, WaitPolicy,
 };
@@ -28,7 +29,7 @@ use crate::runtime::{
 };
 use crate::units::ByteSize;
 use crate::wait::Patience;
-use crate::worker::{self, Compiler, Maker, Recipe, Start, Wishes};
+use crate::worker::{self, Compiler, Maker, NativeStaff, Recipe, Start, Wishes};
 
 /// Why a pool could not be built.
 #[derive(Debug, thiserror::Error)]
@@ -54,6 +55,19 @@ pub enum BuildError {
         #[source]
         error: RuntimeError,
     },
+    /// There is no such native command.
+    #[error(transparent)]
+    Native(#[from] NativeError),
+    /// A native command where it cannot be.
+    #[error(
+        "a native command runs in a process of its own and never in a thread, where it would be the host: build it for wasm32-wasip1 and run it as a guest, which either can hold"
+    )]
+    NativeInThread,
+    /// A native command that was to give up what it cannot do without.
+    #[error(
+        "a native command has the rights of whoever runs it, so its hardening cannot be required: leave that out, or build it for wasm32-wasip1 and run it as a guest"
+    )]
+    NativeHardened,
     /// What the guest is to be told cannot be told.
     #[error("the arguments and the environment cannot be handed to the guest: {0}")]
     Told(String),
@@ -67,11 +81,18 @@ pub enum BuildError {
     Astray,
 }
 
+/// What jobs are handed to.
+#[derive(Clone)]
+pub(super) enum Work {
+    Guest(Guest),
+    Native(Native),
+}
+
 /// Collects what a pool is to be.
 #[derive(Clone)]
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct PoolBuilder {
-    guest: Guest,
+    work: Work,
     isolation: Isolation,
     start: Start,
     link: LinkKind,
@@ -103,9 +124,9 @@ pub struct PoolBuilder {
 const MAX_WORKERS: usize = 4096;
 
 impl PoolBuilder {
-    pub(super) fn new(guest: Guest) -> Self {
+    pub(super) fn new(work: Work) -> Self {
         Self {
-            guest,
+            work,
             isolation: Isolation::default(),
             start: Start::Usual,
             link: LinkKind::default(),
@@ -134,8 +155,12 @@ impl PoolBuilder {
         }
     }
 
-    pub(super) fn guest_name(&self) -> &str {
-        self.guest.name()
+    /// The name of the guest, or of the program.
+    pub(super) fn name(&self) -> String {
+        match &self.work {
+            Work::Guest(guest) => guest.name().to_owned(),
+            Work::Native(native) => native.program().display().to_string(),
+        }
     }
 
     /// Makes the host function `log` do wrong, to see who notices.
@@ -327,15 +352,25 @@ impl PoolBuilder {
         if worker::astray() {
             return Err(BuildError::Astray);
         }
+        let guest = match &self.work {
+            Work::Guest(guest) => guest.clone(),
+            Work::Native(native) => {
+                let staff = NativeStaff {
+                    command: Arc::new(native.resolve()?),
+                    limits: self.limits,
+                };
+                return self.prepare_native(staff);
+            }
+        };
         let metering = self
             .metering
             .unwrap_or_else(|| Metering::usual(self.isolation));
         let refused = |error| BuildError::Guest {
-            guest: self.guest.name().to_owned(),
+            guest: guest.name().to_owned(),
             error,
         };
-        let world = self.world()?;
-        let demand = Demand::of(&self.guest, self.isolation, self.workers);
+        let world = self.world(&guest)?;
+        let demand = Demand::of(&guest, self.isolation, self.workers);
         let settings = Settings::new(&self.limits, metering, demand);
         let worker_program = self
             .worker_program
@@ -348,20 +383,20 @@ impl PoolBuilder {
                 limits,
                 hardening: self.hardening,
             };
-            compiler.compile(&self.guest, settings)
+            compiler.compile(&guest, settings)
         };
         let artifact = match compile {
             // What is built in came with this program.
-            Compile::Isolated(limits) if !self.guest.is_built_in() => {
+            Compile::Isolated(limits) if !guest.is_built_in() => {
                 let apart = || apart(limits);
                 let origin = match self.isolation {
                     Isolation::Thread => Origin::Vetted(&apart),
                     Isolation::Process => Origin::Apart(&apart),
                 };
-                Artifact::prepare(&self.guest, settings, &self.cache, origin)
+                Artifact::prepare(&guest, settings, &self.cache, origin)
             }
             Compile::Inline | Compile::Isolated(_) => {
-                Artifact::prepare(&self.guest, settings, &self.cache, Origin::Own)
+                Artifact::prepare(&guest, settings, &self.cache, Origin::Own)
             }
         }
         .map_err(refused)?;
@@ -392,7 +427,7 @@ impl PoolBuilder {
         let recipe = Recipe::new(artifact, wishes).map_err(refused)?;
         Ok(Prepared {
             builder: self,
-            recipe,
+            made: Made::Recipe(recipe),
             took: prepared,
             artifact_bytes,
             cached,
@@ -400,8 +435,26 @@ impl PoolBuilder {
         })
     }
 
+    /// A command has nothing to be compiled.
+    fn prepare_native(self, staff: NativeStaff) -> Result<Prepared, BuildError> {
+        if self.isolation == Isolation::Thread {
+            return Err(BuildError::NativeInThread);
+        }
+        if self.hardening == Hardening::Required {
+            return Err(BuildError::NativeHardened);
+        }
+        Ok(Prepared {
+            builder: self,
+            made: Made::Native(staff),
+            took: Duration::ZERO,
+            artifact_bytes: 0,
+            cached: false,
+            cache_trouble: None,
+        })
+    }
+
     /// What the guest will find around it.
-    fn world(&self) -> Result<World, BuildError> {
+    fn world(&self, guest: &Guest) -> Result<World, BuildError> {
         let told = self
             .args
             .iter()
@@ -417,7 +470,7 @@ impl PoolBuilder {
             let why = format!("`{}` is no name of a variable", crate::mail::printable(key));
             return Err(BuildError::Told(why));
         }
-        let mut world = World::of(&self.guest);
+        let mut world = World::of(guest);
         world.args.extend(self.args.iter().cloned());
         world.env.clone_from(&self.env);
         world.config.clone_from(&self.config);

@@ -39,7 +39,8 @@ use crossbeam_channel::{Receiver, Sender};
 use crate::guest::Guest;
 use crate::harden::Enforcement;
 use crate::job::Job;
-use crate::options::StartMethod;
+use crate::native::Native;
+use crate::options::{Isolation, StartMethod};
 use crate::units::ByteSize;
 
 pub use batch::{Batch, Ordered, Unordered};
@@ -51,6 +52,7 @@ pub use shared::Incident;
 pub use ticket::{Completion, Lost, Ticket};
 
 use batch::Load;
+use builder::Work;
 use flight::Task;
 use loan::Loan;
 use shared::Shared;
@@ -110,7 +112,16 @@ pub struct WorkerInfo {
 impl Pool {
     /// Begins a pool for this guest: one process worker, default limits.
     pub fn builder(guest: Guest) -> PoolBuilder {
-        PoolBuilder::new(guest)
+        PoolBuilder::new(Work::Guest(guest))
+    }
+
+    /// Begins a pool for an ordinary program of this machine, which runs anew for each job, in a process of its own:
+    /// the job's input is its standard input, its standard output is the reply, and lines on its standard error are
+    /// log lines. [`Limits::memory`] bounds the private memory of each of its processes, and [`Limits::output`] and
+    /// the deadline hold as they do for guests; the rest of the limits, and every setting that is about guests, start
+    /// methods or links, means nothing to it. It is **not sandboxed**.
+    pub fn native(command: Native) -> PoolBuilder {
+        PoolBuilder::new(Work::Native(command)).isolation(Isolation::Process)
     }
 
     /// Hands in a job. Waits while the queue is full.

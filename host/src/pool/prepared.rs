@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Pool;
 use super::builder::{BuildError, PoolBuilder};
-use crate::worker::{Recipe, Staff};
+use crate::worker::{Maker, NativeStaff, Recipe, Staff};
 
 /// All that can be done before there are workers, done; see [`PoolBuilder::prepare`].
 ///
@@ -30,11 +30,17 @@ use crate::worker::{Recipe, Staff};
 /// ```
 pub struct Prepared {
     pub(super) builder: PoolBuilder,
-    pub(super) recipe: Arc<Recipe>,
+    pub(super) made: Made,
     pub(super) took: Duration,
     pub(super) artifact_bytes: usize,
     pub(super) cached: bool,
     pub(super) cache_trouble: Option<String>,
+}
+
+/// What its workers come from.
+pub(super) enum Made {
+    Recipe(Arc<Recipe>),
+    Native(NativeStaff),
 }
 
 impl Prepared {
@@ -43,11 +49,17 @@ impl Prepared {
     /// # Errors
     /// [`BuildError`] names the setting that is at fault.
     pub fn start(&self) -> Result<Pool, BuildError> {
-        let staff = Staff::of(&self.recipe).map_err(|error| BuildError::Guest {
-            guest: self.builder.guest_name().to_owned(),
-            error,
-        })?;
-        let mut pool = self.builder.clone().open(Box::new(staff))?;
+        let staff: Box<dyn Maker> = match &self.made {
+            Made::Native(staff) => Box::new(staff.clone()),
+            Made::Recipe(recipe) => {
+                let staff = Staff::of(recipe).map_err(|error| BuildError::Guest {
+                    guest: self.builder.name(),
+                    error,
+                })?;
+                Box::new(staff)
+            }
+        };
+        let mut pool = self.builder.clone().open(staff)?;
         pool.prepared = self.took;
         pool.artifact_bytes = self.artifact_bytes;
         pool.cached = self.cached;

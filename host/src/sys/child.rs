@@ -5,8 +5,8 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::process::{
-    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, getpgid, getppid, pidfd_open,
-    pidfd_send_signal, set_parent_process_death_signal, waitid,
+    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, getpgid, getppid, kill_process_group,
+    pidfd_open, pidfd_send_signal, set_parent_process_death_signal, waitid,
 };
 
 /// How a process ended.
@@ -33,6 +33,21 @@ pub(crate) fn kill(pidfd: impl AsFd) -> io::Result<()> {
         Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Ends every process of a group, which is named by one that was not reaped yet. One that has ended is no error.
+pub(crate) fn kill_group(leader: u32) {
+    if let Some(leader) = i32::try_from(leader).ok().and_then(Pid::from_raw) {
+        // Refused only where nobody of it is left.
+        let _ = kill_process_group(leader, Signal::KILL);
+    }
+}
+
+/// Whether a child has ended; it stays to be reaped.
+pub(crate) fn has_ended(pidfd: impl AsFd) -> bool {
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    let status = rustix::io::retry_on_intr(|| waitid(WaitId::PidFd(pidfd.as_fd()), options));
+    matches!(status, Ok(Some(_)))
 }
 
 /// Whether a process is a child of this one, ended or not.

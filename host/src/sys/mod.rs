@@ -8,6 +8,7 @@ pub(crate) mod child;
 pub(crate) mod clock;
 pub(crate) mod descriptors;
 pub(crate) mod escape;
+pub(crate) mod exec;
 pub(crate) mod fault;
 pub(crate) mod fork;
 pub(crate) mod futex;

@@ -7,6 +7,7 @@
 mod chatter;
 mod compiler;
 mod fork_server;
+mod native;
 mod nursery;
 mod process;
 #[cfg(test)]
@@ -35,6 +36,7 @@ use crate::runtime::{Artifact, Drill, InstancePolicy, Program, RuntimeError, Wor
 
 pub(crate) use compiler::Compiler;
 use fork_server::{ForkFailed, Nest};
+pub(crate) use native::NativeStaff;
 use process::ProcessWorker;
 pub(crate) use serve::astray;
 pub use serve::serve_if_worker;

@@ -70,6 +70,26 @@ impl Child {
         child::stands_still(&self.pidfd)
     }
 
+    /// Ends it and every process that it has started, but for those that left its group: to be called for one that was
+    /// spawned by [`spawn_group`].
+    pub(super) fn kill_group(&self) {
+        self.killed.store(true, Ordering::Relaxed);
+        // As long as it was not reaped, its number is nobody else's.
+        if lock(&WARDS).contains(&self.pid) {
+            child::kill_group(self.pid);
+        }
+    }
+
+    /// Whether it has ended and was reaped.
+    pub(super) fn has_ended(&self) -> bool {
+        lock(&self.exit).is_some()
+    }
+
+    /// Readable when it has ended.
+    pub(super) fn pidfd(&self) -> BorrowedFd<'_> {
+        self.pidfd.as_fd()
+    }
+
     /// Waits until the process has ended and was reaped.
     pub(super) fn wait(&self, patience: Duration) -> Option<Exit> {
         let until = Instant::now() + patience;
@@ -102,7 +122,7 @@ enum Order {
     Spawn {
         command: Command,
         role: Role,
-        chatter: io::PipeReader,
+        chatter: Option<io::PipeReader>,
         answer: Sender<io::Result<Arc<Child>>>,
     },
     /// Look after a child that a fork server made.
@@ -114,6 +134,8 @@ struct Ward {
     child: Arc<Child>,
     role: Role,
     chatter: Option<io::PipeReader>,
+    /// Whether its process group ends with it.
+    is_group: bool,
     /// Dropped when the child has ended: hangs up on `Child::vitals`.
     heart: Option<Sender<()>>,
 }
@@ -131,6 +153,20 @@ static WARDS: Mutex<BTreeSet<u32>> = Mutex::new(BTreeSet::new());
 pub(super) fn spawn(mut command: Command, role: Role) -> io::Result<Arc<Child>> {
     let (chatter, writer) = ear()?;
     command.stdout(writer.try_clone()?).stderr(writer);
+    ordered(command, role, Some(chatter))
+}
+
+/// The same for a program that is none of ours, with the streams that the command has. It leads a process group of its
+/// own, and when it ends, so does whatever of that is left.
+pub(super) fn spawn_group(command: Command) -> io::Result<Arc<Child>> {
+    ordered(command, Role::Worker, None)
+}
+
+fn ordered(
+    command: Command,
+    role: Role,
+    chatter: Option<io::PipeReader>,
+) -> io::Result<Arc<Child>> {
     let (answer, answered) = crossbeam_channel::bounded(1);
     nursery()?.order(Order::Spawn {
         command,
@@ -160,7 +196,7 @@ pub(super) fn adopt(pid: u32, server: u32, chatter: io::PipeReader) -> io::Resul
         wards.insert(pid);
         pidfd
     };
-    let ward = Ward::new(pid, pidfd, Role::Worker, Some(chatter));
+    let ward = Ward::new(pid, pidfd, Role::Worker, Some(chatter), false);
     let child = Arc::clone(&ward.child);
     nursery()?.order(Order::Adopt(ward))?;
     Ok(child)
@@ -273,7 +309,7 @@ fn wait(bell: &OwnedFd, wards: &[Ward]) -> Vec<bool> {
         .collect()
 }
 
-fn start(mut command: Command, role: Role, chatter: io::PipeReader) -> io::Result<Ward> {
+fn start(mut command: Command, role: Role, chatter: Option<io::PipeReader>) -> io::Result<Ward> {
     let mut spawned = command.spawn()?;
     // The child holds its own copies of the pipe's end; ours must go, or the pipe never ends.
     drop(command);
@@ -281,7 +317,9 @@ fn start(mut command: Command, role: Role, chatter: io::PipeReader) -> io::Resul
     match child::open(pid) {
         Ok(pidfd) => {
             lock(&WARDS).insert(pid);
-            Ok(Ward::new(pid, pidfd, role, Some(chatter)))
+            // Who has no ear of ours is none of ours.
+            let is_group = chatter.is_none();
+            Ok(Ward::new(pid, pidfd, role, chatter, is_group))
         }
         Err(error) => {
             // Without a pidfd nobody could look after it.
@@ -305,14 +343,20 @@ fn strays(server: u32) -> Vec<Ward> {
             // Refused only where it has ended, which is what is wanted.
             let _ = child::kill(&pidfd);
             known.insert(pid);
-            found.push(Ward::new(pid, pidfd, Role::Worker, None));
+            found.push(Ward::new(pid, pidfd, Role::Worker, None, false));
         }
     }
     found
 }
 
 impl Ward {
-    fn new(pid: u32, pidfd: OwnedFd, role: Role, chatter: Option<io::PipeReader>) -> Self {
+    fn new(
+        pid: u32,
+        pidfd: OwnedFd,
+        role: Role,
+        chatter: Option<io::PipeReader>,
+        is_group: bool,
+    ) -> Self {
         let (heart, vitals) = crossbeam_channel::bounded(0);
         let child = Arc::new(Child {
             pid,
@@ -328,6 +372,7 @@ impl Ward {
             child,
             role,
             chatter,
+            is_group,
             heart: Some(heart),
         }
     }
@@ -364,6 +409,10 @@ impl Ward {
     fn reap(&self) -> Option<Exit> {
         self.heart.as_ref()?;
         let mut wards = lock(&WARDS);
+        if self.is_group && child::has_ended(&self.child.pidfd) {
+            // While it is not reaped the group has its number for sure.
+            child::kill_group(self.child.pid);
+        }
         // A child that cannot be waited for is as gone as one that was.
         let exit = child::reap(&self.child.pidfd)
             .transpose()?
