@@ -2,9 +2,9 @@
 //!
 //! *Arms*: thread and process. Host code in the worker leaves a mark in a global variable of the program,
 //! and posts its own process and thread id; the host compares them with what it believes, and looks for
-//! the mark. No stopwatch. *Expectation*: a thread worker has the host's process id and a thread id of its
+//! the mark. Then an ordinary command of the system is asked for a word. No stopwatch. *Expectation*: a thread worker has the host's process id and a thread id of its
 //! own, and its mark is seen; a process worker has a process id of its own, the one that the host knows it
-//! by, and its mark is not.
+//! by, and its mark is not. A command answers in a process, and is refused in a thread.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -12,6 +12,9 @@ use super::left_out::nothing;
 use super::trial::{Bench, own_guest, reply_of};
 use super::{Arm, Identity, Part, PartWork, Samples, Stage};
 use crate::job::Job;
+use crate::native::Native;
+use crate::options::Isolation;
+use crate::pool::{BuildError, Pool};
 use crate::runtime::Drill;
 
 pub(super) static IDENTITY: Part = Part {
@@ -42,6 +45,23 @@ struct Who<'b> {
 fn prepare(bench: &Bench) -> Result<Box<dyn Stage + '_>, String> {
     let identity = None;
     Ok(Box::new(Who { bench, identity }))
+}
+
+/// Whether a command says what it is told to; `None` where the system has no such command.
+fn runs_commands(isolation: Isolation) -> Result<Option<bool>, String> {
+    const WORD: &str = "here";
+    let echo = Native::new("echo").args([WORD]);
+    let pool = match Pool::native(echo).isolation(isolation).build() {
+        Ok(pool) => pool,
+        Err(BuildError::NativeInThread) => return Ok(Some(false)),
+        Err(BuildError::Native(_)) => return Ok(None),
+        Err(error) => return Err(error.to_string()),
+    };
+    let ticket = pool
+        .submit(Job::new(""))
+        .map_err(|error| error.to_string())?;
+    let reply = reply_of(ticket.wait())?;
+    Ok(Some(reply.output.trim_ascii() == WORD.as_bytes()))
 }
 
 impl Stage for Who<'_> {
@@ -79,6 +99,7 @@ impl Stage for Who<'_> {
             worker_pid: word(0)?,
             worker_tid: word(4)?,
             write_visible: Drill::mark_is_seen(),
+            runs_commands: runs_commands(self.bench.isolation)?,
         });
         Ok(())
     }

@@ -268,6 +268,10 @@ pub struct Identity {
     pub worker_tid: u32,
     /// Whether the host sees what the worker wrote to a global variable.
     pub write_visible: bool,
+    /// Whether an ordinary command of the system (`echo`) ran in a worker of this isolation, and answered; `null` if
+    /// there was none to be tried, or in files of before it was tried.
+    #[serde(default)]
+    pub runs_commands: Option<bool>,
 }
 
 /// What two workers of one isolation, and their host, see of each other in a region that both have.

@@ -611,7 +611,7 @@ fn a_stopped_pool_takes_no_more_jobs() {
 #[test]
 fn any_number_of_pools_of_a_prepared_guest_live_side_by_side() {
     let guest = Guest::embedded("echo").unwrap();
-    let builder = PoolBuilder::new(guest).isolation(Isolation::Thread);
+    let builder = Pool::builder(guest).isolation(Isolation::Thread);
     let prepared = builder.workers(20).prepare().unwrap();
     // More workers than the places of one pool: twenty and those of threads that are given up.
     let pools: Vec<_> = (0..6).map(|_| prepared.start().unwrap()).collect();

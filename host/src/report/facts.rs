@@ -370,9 +370,27 @@ fn thread_words(tried: &[&ContainmentRow], fell: &[&ContainmentRow]) -> String {
     }
 }
 
-/// `shell`: there is nothing to judge it by.
-pub(super) fn shell(_: &Comparison) -> Judgement {
-    Judgement::not_measured("native commands do not exist here yet, only guests do")
+/// `shell`: a command was asked for a word in each isolation.
+pub(super) fn shell(comparison: &Comparison) -> Judgement {
+    let (thread, process) = both(comparison);
+    let ran = |id: Option<&Identity>| id.and_then(|id| id.runs_commands);
+    let (thread, process) = (ran(thread), ran(process));
+    let says = |isolation: &str, ran: Option<bool>| {
+        Some(match ran? {
+            true => format!("an ordinary command ran in a {isolation} worker and answered"),
+            false => format!("a {isolation} worker did not run an ordinary command"),
+        })
+    };
+    let said: Vec<String> = says("thread", thread)
+        .into_iter()
+        .chain(says("process", process))
+        .collect();
+    two_halves(
+        thread.map(|ran| !ran),
+        process,
+        "no worker was asked to run a command",
+        &said,
+    )
 }
 
 #[cfg(test)]
@@ -581,7 +599,20 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_exist_is_not_judged() {
-        assert_eq!(shell(&sample()).verdict, NotMeasured);
+    fn commands_are_judged_by_whether_they_ran() {
+        let mut comparison = sample();
+        let judgement = shell(&comparison);
+        assert_eq!(judgement.verdict, Confirmed);
+        assert_eq!(
+            judgement.evidence,
+            "A thread worker did not run an ordinary command; an ordinary command ran in a process worker and \
+             answered."
+        );
+        comparison.identities[0].runs_commands = Some(true);
+        assert_eq!(shell(&comparison).verdict, Refuted);
+        comparison.identities[0].runs_commands = None;
+        assert_eq!(shell(&comparison).verdict, Depends);
+        comparison.identities.clear();
+        assert_eq!(shell(&comparison).verdict, NotMeasured);
     }
 }

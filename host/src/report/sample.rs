@@ -727,6 +727,7 @@ fn identities() -> Vec<Identity> {
         worker_pid,
         worker_tid,
         write_visible: isolation == Isolation::Thread,
+        runs_commands: Some(isolation == Isolation::Process),
     };
     vec![
         identity(Isolation::Thread, None, 4100, 4107),
@@ -825,7 +826,7 @@ fn claims() -> Vec<Claim> {
             "shell",
             "only a process can run ordinary commands",
             NotMeasured,
-            "no guest here runs commands",
+            "no worker was asked to run a command",
             &[],
         ),
         claim(

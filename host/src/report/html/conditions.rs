@@ -264,6 +264,7 @@ fn identities(comparison: &Comparison) -> String {
         "worker process, says the worker",
         "worker thread",
         "host sees its writes",
+        "runs ordinary commands",
     ]
     .map(str::to_owned);
     let rows: Vec<String> = comparison
@@ -273,7 +274,7 @@ fn identities(comparison: &Comparison) -> String {
         .map(|(place, identity)| {
             let id = |field: &str, id: u32| count(&format!("identities.{place}.{field}"), id.into());
             format!(
-                "<tr><th scope=\"row\">{}</th><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>\n",
+                "<tr><th scope=\"row\">{}</th><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>\n",
                 identity.isolation,
                 id("host_pid", identity.host_pid),
                 identity
@@ -281,7 +282,8 @@ fn identities(comparison: &Comparison) -> String {
                     .map_or("none".to_owned(), |pid| id("worker_pid_by_host", pid)),
                 id("worker_pid", identity.worker_pid),
                 id("worker_tid", identity.worker_tid),
-                yes_or_no(Some(identity.write_visible))
+                yes_or_no(Some(identity.write_visible)),
+                yes_or_no(identity.runs_commands)
             )
         })
         .collect();
