@@ -43,6 +43,7 @@
 struct Readme;
 
 mod exit_code;
+mod folder;
 #[cfg(test)]
 mod fuzz;
 mod guest;
@@ -72,6 +73,7 @@ pub mod report;
 pub mod stats;
 
 pub use exit_code::Exit;
+pub use folder::{Folder, FolderAccess, FolderError};
 pub use guest::{
     Anatomy, EMBEDDED, Embedded, Entry, Extern, Guest, GuestError, GuestSource, LoadError, Memory,
     Packed,

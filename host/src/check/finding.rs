@@ -130,7 +130,10 @@ impl Finding {
 /// A case's input as one can type it, where `cofferdam run` does the same without further options.
 fn typed(suite: &Suite, case: &Case) -> Option<String> {
     const MOST: usize = 200;
-    let is_told = !suite.args.is_empty() || !suite.env.is_empty() || suite.seed.is_some();
+    let is_told = !suite.args.is_empty()
+        || !suite.env.is_empty()
+        || !suite.dirs.is_empty()
+        || suite.seed.is_some();
     let is_plain = matches!(suite.guest.entry(), Entry::Handle | Entry::Start)
         && !is_told
         && case.limits == Limits::default()

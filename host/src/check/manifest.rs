@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::case::{Case, Expected, Origin, Rule};
 use super::suite::Suite;
+use crate::folder::{Folder, FolderError};
 use crate::guest::{Entry, Guest, GuestSource, LoadError, Packed};
 use crate::job::{Limits, Outcome};
 use crate::units::{ByteSize, TimeSpan};
@@ -66,6 +67,7 @@ struct Written {
     env: BTreeMap<String, String>,
     #[serde(default)]
     config: BTreeMap<String, String>,
+    dirs: Vec<String>,
     seed: Option<u64>,
     #[serde(default, rename = "case")]
     cases: Vec<WrittenCase>,
@@ -143,18 +145,29 @@ impl Suite {
             path: manifest.unwrap_or(Path::new("cofferdam.toml")).to_owned(),
             why,
         })?;
+        let dirs = written.dirs(home).map_err(|error| CheckError::Manifest {
+            path: manifest.unwrap_or(Path::new("cofferdam.toml")).to_owned(),
+            why: format!("dirs: {error}"),
+        })?;
         Ok(Self {
             guest: Guest::load_with(&source, entry)?,
             cases,
             args: written.args,
             env: written.env.into_iter().collect(),
             config: written.config.into_iter().collect(),
+            dirs,
             seed: written.seed,
         })
     }
 }
 
 impl Written {
+    /// The folders, from the manifest's own.
+    fn dirs(&self, home: &Path) -> Result<Vec<Folder>, FolderError> {
+        let folders = self.dirs.iter().map(|text| text.parse::<Folder>());
+        folders.map(|folder| Ok(folder?.from(home))).collect()
+    }
+
     fn entry(&self) -> Result<Option<Entry>, String> {
         if let Some(call) = &self.call {
             if self.invoke.is_some() || self.packed.is_some() {

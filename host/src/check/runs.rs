@@ -107,6 +107,9 @@ impl Bench<'_> {
             for (key, value) in &suite.config {
                 builder = builder.config(key, value);
             }
+            for folder in &suite.dirs {
+                builder = builder.dir(folder.clone());
+            }
             match &self.options.worker_program {
                 Some(program) => builder.worker_program(program),
                 None => builder,

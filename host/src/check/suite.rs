@@ -1,6 +1,7 @@
 //! A guest with its cases.
 
 use super::Case;
+use crate::folder::Folder;
 use crate::guest::Guest;
 
 /// A guest with its cases, and what it is told beside their inputs.
@@ -16,6 +17,8 @@ pub struct Suite {
     pub env: Vec<(String, String)>,
     /// An Extism plugin's settings.
     pub config: Vec<(String, String)>,
+    /// Folders that it may use. What a run writes there, the next one finds.
+    pub dirs: Vec<Folder>,
     /// What makes the guest's random bytes and clock reproducible, if anything does.
     pub seed: Option<u64>,
 }

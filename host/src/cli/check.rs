@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use cofferdam::check::{Call, CheckError, Checked, Options, Sort, Suite, check as run_check};
-use cofferdam::{Exit, GuestSource, TimeSpan};
+use cofferdam::{Exit, Folder, GuestSource, TimeSpan};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::Failure;
@@ -25,6 +25,9 @@ pub(crate) struct Args {
     /// A folder of cases, NAME.in and NAME.out [default: cases, if it is there]
     #[arg(long, value_name = "DIR")]
     cases: Option<PathBuf>,
+    /// Let the guest use a folder, under this path and read-only if so said, beside those of the manifest
+    #[arg(long = "dir", value_name = "HOST::GUEST[:ro]")]
+    dirs: Vec<Folder>,
     /// Only cases whose name contains this
     #[arg(long, value_name = "TEXT")]
     filter: Option<String>,
@@ -67,6 +70,7 @@ Examples:
 
 A manifest (in it paths are from its own folder):
   guest = \"plugin.wasm\"   # or @name; invoke = \"add\"; packed = \"greet\"
+  dirs = [\"fixtures::/data:ro\"]
   [[case]]
   name = \"greets\"
   input = \"World\"         # or input_file; post = [\"a message\"]
@@ -149,6 +153,7 @@ impl Args {
 
 fn once(args: &Args) -> Result<Exit, Failure> {
     let mut suite = args.suite()?;
+    suite.dirs.extend(args.dirs.iter().cloned());
     if let Some(filter) = &args.filter {
         suite
             .cases

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 
-use cofferdam::{BuildError, Exit, LoadError, NativeError, RuntimeError};
+use cofferdam::{BuildError, Exit, FolderError, LoadError, NativeError, RuntimeError};
 
 /// Why the program could not do what it was asked.
 #[derive(Debug)]
@@ -80,9 +80,12 @@ impl From<BuildError> for Failure {
             BuildError::Guest { .. } => Exit::CannotRun,
             BuildError::Native(NativeError::NotFound(_)) => Exit::NotFound,
             BuildError::Native(_) => Exit::CannotRun,
-            BuildError::NoWorkers | BuildError::TooManyWorkers { .. } | BuildError::Told(_) => {
-                Exit::Usage
-            }
+            BuildError::Folder(FolderError::NotThere { .. }) => Exit::NotFound,
+            BuildError::Folder(FolderError::Unusable { .. }) => Exit::Internal,
+            BuildError::NoWorkers
+            | BuildError::TooManyWorkers { .. }
+            | BuildError::Told(_)
+            | BuildError::Folder(_) => Exit::Usage,
             _ => Exit::Internal,
         };
         // Its message holds the cause already; anyhow would print it a second time.

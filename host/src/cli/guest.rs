@@ -1,6 +1,6 @@
 //! Which guest, how a job enters it, and what it is told beside its input: shared by the commands that run one.
 
-use cofferdam::{Entry, Guest, GuestSource, Packed};
+use cofferdam::{Entry, Folder, Guest, GuestSource, Packed};
 
 use super::Failure;
 
@@ -102,6 +102,9 @@ pub(crate) struct ToldArgs {
     /// Set one of the settings that an Extism plugin can ask for; may be given several times
     #[arg(long, value_name = "KEY=VALUE", value_parser = variable)]
     config: Vec<(String, String)>,
+    /// Let a guest that speaks WASI use a folder, under this path and read-only if so said; may be given several times
+    #[arg(long = "dir", value_name = "HOST::GUEST[:ro]")]
+    pub(crate) dirs: Vec<Folder>,
     /// A command's arguments, or with --invoke the numbers of the only job
     #[arg(last = true, value_name = "ARGS")]
     args: Vec<String>,

@@ -107,13 +107,13 @@ fn granted(entry: &Entry) -> &'static str {
             "its imports of module cofferdam, and nothing else: no files, no network, no environment"
         }
         Entry::Start => {
-            "standard streams, clocks, random bytes; arguments and variables that are given to it; no files, no network"
+            "standard streams, clocks, random bytes; arguments, variables and folders (--dir) that are given to it; no other files, no network"
         }
         Entry::Extism { .. } => {
             "its input, output, variables and log; the settings that are given to it; what WASI offers without files; no network"
         }
         _ => {
-            "clocks, random bytes, lines for the log; variables that are given to it; no files, no network"
+            "clocks, random bytes, lines for the log; variables and folders (--dir) that are given to it; no other files, no network"
         }
     }
 }

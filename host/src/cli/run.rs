@@ -123,6 +123,7 @@ Examples:
   cofferdam run --isolation thread --workers 2 --lines passwords.txt @argon2
   seq 1000 | cofferdam run --lines - --format json ./guest.wasm
   cofferdam run --input-file in.csv --env LANG=C tool.wasm -- --sort
+  cofferdam run --dir photos::/in:ro --dir out::/out tool.wasm -- /in /out
   cofferdam run --invoke add math.wasm -- 3 4
   cofferdam run --packed greet --free free --input World plugin.wasm
   cofferdam run --call count_vowels --input hello extism-plugin.wasm
@@ -136,7 +137,8 @@ Output:
 
 WASI commands:
   The input is standard input, the reply is standard output, in a fresh instance
-  for each job; no folder, no socket and no variable is there but those of --env.
+  for each job; no folder is there but those of --dir, no variable but those of
+  --env, and no socket. What a job writes in a folder stays, however the job ends.
   Lines on standard error go to stderr, at most 64 KiB a job. What a lone command
   wrote before a trap is printed too.
 
@@ -272,6 +274,9 @@ impl Args {
         }
         for (key, value) in config {
             builder = builder.config(key, value);
+        }
+        for folder in &self.told.dirs {
+            builder = builder.dir(folder.clone());
         }
         if let Some(path) = &self.region {
             builder = builder.region(&region_of(path)?);

@@ -366,6 +366,7 @@ impl Bench {
             instance,
             drill,
             region: None,
+            folders: crate::folder::Grants::default(),
             hardening: self.order.effort.hardening,
             legibility: Legibility::Open,
             worker_program: Wishes::own_program(),

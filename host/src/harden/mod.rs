@@ -9,6 +9,10 @@
 //! alone, and before the guest's code is loaded. The filter comes last ([`confine`]), when all is there that
 //! wants a system call. A process that is forked into workers does both once, and its workers inherit them;
 //! each of these then gives up what the server still needed ([`Seal`]).
+//!
+//! Where folders were granted, three layers are wider by that and no more: Landlock by rules for these folders, the
+//! filter by the calls on files (those that change something only where something may be changed), the resources by a
+//! number of descriptors, and by the size of files where they may be written to.
 
 mod enforcement;
 mod landlock;
@@ -18,6 +22,7 @@ mod seccomp;
 
 use std::io;
 
+use crate::folder::{FolderAccess, Grants};
 use crate::link::protocol::{Role, Setup};
 use crate::options::Hardening;
 
@@ -34,20 +39,26 @@ pub(crate) enum Legibility {
     Open,
 }
 
-/// Gives up what a worker does not need, but for system calls. `strays` is what came of closing descriptors
-/// that came by accident, which is done before there are others. Called by the first thread, of `threads`.
-pub(crate) fn enter(setup: &Setup, strays: &io::Result<()>, threads: usize) -> Enforcement {
+/// Gives up what a worker does not need, but for system calls; of all files it keeps those in the folders that were
+/// granted. `strays` is what came of closing descriptors that came by accident, which is done before there are others.
+/// Called by the first thread, of `threads`.
+pub(crate) fn enter(
+    setup: &Setup,
+    folders: &Grants,
+    strays: &io::Result<()>,
+    threads: usize,
+) -> Enforcement {
     let mut enforcement = Enforcement::default();
     enforcement.note(Layer::Descriptors, strays.into());
     if setup.hardening == Hardening::Off {
         return enforcement;
     }
     enforcement.note(Layer::Tracing, privileges::forbid_tracing(setup.legibility));
-    enforcement.note(Layer::Resources, resources::limit(&setup.limits));
+    enforcement.note(Layer::Resources, resources::limit(&setup.limits, folders));
     let by_thread = [
         (Layer::Capabilities, privileges::drop_capabilities()),
         (Layer::NewPrivileges, privileges::forbid_new()),
-        (Layer::Landlock, landlock::restrict()),
+        (Layer::Landlock, landlock::restrict(folders)),
     ];
     for (layer, held) in by_thread {
         // Threads that the program made before keep what they have.
@@ -61,18 +72,20 @@ pub(crate) fn enter(setup: &Setup, strays: &io::Result<()>, threads: usize) -> E
 }
 
 /// Gives up all system calls but those that running a guest takes, in every thread of this process, and new
-/// descriptors where nothing wants one any more.
+/// descriptors where nothing wants one any more: only who was granted a folder opens files.
 pub(crate) fn confine(setup: &Setup, enforcement: &mut Enforcement) {
     if setup.hardening == Hardening::Off {
         return;
     }
-    if setup.role != Role::ForkServer && enforcement.holds(Layer::Resources) {
+    let opens_files = setup.reach().is_some();
+    let is_done = setup.role != Role::ForkServer && !opens_files;
+    if is_done && enforcement.holds(Layer::Resources) {
         let none = resources::no_more_descriptors();
         enforcement.note(Layer::Resources, Held::from(&none));
     }
     enforcement.note(
         Layer::SystemCalls,
-        Held::from(&seccomp::confine(setup.role)),
+        Held::from(&seccomp::confine(setup.role, setup.reach())),
     );
 }
 
@@ -84,25 +97,25 @@ pub(crate) fn too_little(enforcement: &Enforcement) -> String {
     )
 }
 
-/// What a forked worker gives up that its server needed: new processes, and new descriptors. Made by the
-/// server, used by what it forks.
+/// What a forked worker gives up that its server needed: new processes, and new descriptors where no folder was granted.
+/// Made by the server, used by what it forks.
 pub(crate) struct Seal {
     calls: Option<seccomp::Seal>,
     descriptors: bool,
 }
 
 impl Seal {
-    /// For the workers of a server in which so much holds.
+    /// For the workers of a server in which so much holds, and that may do so much with files.
     ///
     /// # Errors
     /// None where the server's own filter could be made.
-    pub(crate) fn of(enforcement: &Enforcement) -> io::Result<Self> {
+    pub(crate) fn of(enforcement: &Enforcement, reach: Option<FolderAccess>) -> io::Result<Self> {
         let calls = enforcement
             .holds(Layer::SystemCalls)
             .then(seccomp::Seal::new);
         Ok(Self {
             calls: calls.transpose()?,
-            descriptors: enforcement.holds(Layer::Resources),
+            descriptors: enforcement.holds(Layer::Resources) && reach.is_none(),
         })
     }
 

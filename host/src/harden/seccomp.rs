@@ -11,11 +11,12 @@ use seccompiler::{
     SeccompRule, TargetArch, apply_filter, apply_filter_all_threads,
 };
 
+use crate::folder::FolderAccess;
 use crate::link::protocol::Role;
 
-/// Filters all threads of this process.
-pub(super) fn confine(role: Role) -> io::Result<()> {
-    apply_filter_all_threads(&allowing(role)?).map_err(io::Error::other)
+/// Filters all threads of this process, which may do so much with files.
+pub(super) fn confine(role: Role, reach: Option<FolderAccess>) -> io::Result<()> {
+    apply_filter_all_threads(&allowing(role, reach)?).map_err(io::Error::other)
 }
 
 /// A filter for a forked worker, on top of that of its server, which is on it already: it takes away what the
@@ -122,7 +123,50 @@ const THREAD: &[i64] = &[
     libc::SYS_rseq,
 ];
 
-fn allowing(role: Role) -> io::Result<BpfProgram> {
+/// What reading files takes that are beneath a folder. Of the calls that take a path these are the only ones: which paths,
+/// a filter cannot see, and Landlock decides.
+const READING: &[i64] = &[
+    libc::SYS_openat2,
+    libc::SYS_readlinkat,
+    libc::SYS_getdents64,
+    libc::SYS_lseek,
+    libc::SYS_pread64,
+    libc::SYS_fsync,
+    libc::SYS_fdatasync,
+];
+
+/// What changing them takes.
+const CHANGING: &[i64] = &[
+    libc::SYS_pwrite64,
+    libc::SYS_ftruncate,
+    libc::SYS_fallocate,
+    libc::SYS_mkdirat,
+    libc::SYS_symlinkat,
+];
+
+/// Calls on files whose arguments are looked at.
+fn on_files(access: FolderAccess) -> io::Result<Vec<(i64, SeccompRule)>> {
+    match access {
+        FolderAccess::ReadOnly => Ok(Vec::new()),
+        FolderAccess::ReadWrite => Ok(vec![
+            // What times a file has, Landlock does not guard: only what is open may be given others, and no path.
+            (
+                libc::SYS_utimensat,
+                when_all_of(&[(1, SeccompCmpOp::Eq, 0)])?,
+            ),
+            // No exchange, and nothing is left as a whiteout.
+            (libc::SYS_renameat2, when(&[equal(4, 0)])?),
+            // A link itself, never what it leads to.
+            (libc::SYS_linkat, when(&[equal(4, 0)])?),
+            (
+                libc::SYS_unlinkat,
+                when(&[masked(2, number(!libc::AT_REMOVEDIR), 0)])?,
+            ),
+        ]),
+    }
+}
+
+fn allowing(role: Role, reach: Option<FolderAccess>) -> io::Result<BpfProgram> {
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> =
         HARMLESS.iter().map(|&call| (call, Vec::new())).collect();
     // No memory becomes code: neither is it made so, nor is it mapped so.
@@ -130,10 +174,21 @@ fn allowing(role: Role) -> io::Result<BpfProgram> {
     rules.insert(libc::SYS_mmap, vec![not_code()?]);
     rules.insert(libc::SYS_mprotect, vec![not_code()?]);
     // The standard library looks, where it is built with checks, whether what it closes is open.
-    rules.insert(
-        libc::SYS_fcntl,
-        vec![when(&[equal(1, number(libc::F_GETFD))])?],
-    );
+    let mut of_descriptors = vec![when(&[equal(1, number(libc::F_GETFD))])?];
+    if let Some(access) = reach {
+        let calls = match access {
+            FolderAccess::ReadOnly => [READING, &[]],
+            FolderAccess::ReadWrite => [READING, CHANGING],
+        };
+        rules.extend(calls.into_iter().flatten().map(|&call| (call, Vec::new())));
+        rules.extend(
+            on_files(access)?
+                .into_iter()
+                .map(|(call, rule)| (call, vec![rule])),
+        );
+        of_descriptors.push(when(&[equal(1, number(libc::F_SETFL))])?);
+    }
+    rules.insert(libc::SYS_fcntl, of_descriptors);
     // `abort` sends a signal to its own process, and so ends with the signal that the host is to hear of.
     let this = u64::from(std::process::id());
     match role {
@@ -196,10 +251,19 @@ fn masked(argument: u8, mask: u64, value: u64) -> Condition {
 }
 
 fn when(conditions: &[Condition]) -> io::Result<SeccompRule> {
+    rule(&SeccompCmpArgLen::Dword, conditions)
+}
+
+/// The same for arguments of 64 bits, as pointers are.
+fn when_all_of(conditions: &[Condition]) -> io::Result<SeccompRule> {
+    rule(&SeccompCmpArgLen::Qword, conditions)
+}
+
+fn rule(length: &SeccompCmpArgLen, conditions: &[Condition]) -> io::Result<SeccompRule> {
     let conditions: Result<Vec<_>, _> = conditions
         .iter()
         .map(|(argument, how, value)| {
-            SeccompCondition::new(*argument, SeccompCmpArgLen::Dword, how.clone(), *value)
+            SeccompCondition::new(*argument, length.clone(), how.clone(), *value)
         })
         .collect();
     conditions

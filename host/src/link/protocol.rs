@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::frame::{Frame, Kind, Parts};
 use super::{Link, LinkError};
+use crate::folder::{FolderAccess, Place};
 use crate::harden::{Enforcement, Legibility};
 use crate::job::{Job, Limits, Outcome, Phases, Reply, TrapKind};
 use crate::mail::{Received, Wait};
@@ -19,7 +20,7 @@ use crate::region::Extent;
 use crate::runtime::{Drill, InstancePolicy, Settings, World};
 
 /// The first frame: what the worker is to run. The descriptors precede it, in this order: the artifact's,
-/// the region's if there is one, and those of the link's memory if it has any.
+/// the region's if there is one, those of the folders that were granted, and those of the link's memory if it has any.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Setup {
     pub(crate) role: Role,
@@ -30,6 +31,7 @@ pub(crate) struct Setup {
     pub(crate) world: World,
     pub(crate) drill: Option<Drill>,
     pub(crate) region: Option<Extent>,
+    pub(crate) folders: Vec<Place>,
     /// What everything after this frame goes over.
     pub(crate) link: LinkKind,
     pub(crate) wait: WaitPolicy,
@@ -96,6 +98,11 @@ fn text(bytes: &[u8]) -> String {
 }
 
 impl Setup {
+    /// The most that is granted of any folder; `None` if none is.
+    pub(crate) fn reach(&self) -> Option<FolderAccess> {
+        self.folders.iter().map(|place| place.access).max()
+    }
+
     pub(crate) fn send(&self, link: &mut dyn Link) -> Result<(), LinkError> {
         let body =
             serde_json::to_vec(self).map_err(|error| LinkError::Garbled(error.to_string()))?;

@@ -15,7 +15,8 @@ use super::policy::RestartPolicy;
 use super::prepared::{Made, Prepared};
 use super::shared::{Incident, Listener, NextRound, Shared};
 use super::supervisor::{Place, Supervisor};
-use crate::guest::Guest;
+use crate::folder::{Folder, FolderError, Grants};
+use crate::guest::{Entry, Guest};
 use crate::harden::Legibility;
 use crate::job::{LONGEST, Limits};
 use crate::native::{Native, NativeError};
@@ -71,6 +72,9 @@ pub enum BuildError {
     /// What the guest is to be told cannot be told.
     #[error("the arguments and the environment cannot be handed to the guest: {0}")]
     Told(String),
+    /// A folder cannot be granted.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
     /// The system has no more threads, or no way to spawn.
     #[error("the pool's threads cannot be started: {0}")]
     Threads(std::io::Error),
@@ -101,6 +105,7 @@ pub struct PoolBuilder {
     args: Vec<String>,
     env: Vec<(String, String)>,
     config: Vec<(String, String)>,
+    dirs: Vec<Folder>,
     metering: Option<Metering>,
     wait: WaitPolicy,
     workers: usize,
@@ -135,6 +140,7 @@ impl PoolBuilder {
             args: Vec::new(),
             env: Vec::new(),
             config: Vec::new(),
+            dirs: Vec::new(),
             metering: None,
             wait: WaitPolicy::default(),
             workers: 1,
@@ -231,6 +237,19 @@ impl PoolBuilder {
     /// Adds a setting to those that an Extism plugin can ask for by its key. Default: none.
     pub fn config(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.config.push((key.into(), value.into()));
+        self
+    }
+
+    /// Lets a guest that speaks WASI preview 1 use a folder of this system, and all that lies beneath it; neither `..` nor
+    /// a symbolic link leads out of it. Without this it finds no folder. May be called several times.
+    ///
+    /// The folder is opened when the pool is prepared, by this process, for all workers of the pool. What a job writes is
+    /// there at once, for other jobs too, and stays whatever becomes of the job: one that ends by a limit or whose worker
+    /// dies leaves what it had written by then. Nothing of it is undone, and a job that is run again writes again.
+    /// Where files have a largest size (`ulimit -f`) and a folder may be written to, this process gets a handler for
+    /// `SIGXFSZ`, without which a guest could end it.
+    pub fn dir(mut self, folder: Folder) -> Self {
+        self.dirs.push(folder);
         self
     }
 
@@ -370,6 +389,7 @@ impl PoolBuilder {
             error,
         };
         let world = self.world(&guest)?;
+        let folders = self.folders(&guest)?;
         let demand = Demand::of(&guest, self.isolation, self.workers);
         let settings = Settings::new(&self.limits, metering, demand);
         let worker_program = self
@@ -420,6 +440,7 @@ impl PoolBuilder {
             world,
             drill: self.drill,
             region: self.region.clone(),
+            folders,
             hardening: self.hardening,
             legibility: self.legibility,
             worker_program: worker_program.clone(),
@@ -451,6 +472,17 @@ impl PoolBuilder {
             cached: false,
             cache_trouble: None,
         })
+    }
+
+    /// The folders that the guest is granted, opened.
+    fn folders(&self, guest: &Guest) -> Result<Grants, FolderError> {
+        match guest.entry() {
+            Entry::Handle if !self.dirs.is_empty() => Err(FolderError::NoUse {
+                guest: guest.name().to_owned(),
+                kind: guest.entry().to_string(),
+            }),
+            _ => Grants::open(&self.dirs),
+        }
     }
 
     /// What the guest will find around it.

@@ -205,6 +205,7 @@ impl Session {
                 interrupt: self.interrupt.clone(),
                 drill: self.program.drill,
                 region: self.program.region.clone(),
+                grants: self.program.grants.clone(),
                 world: Arc::clone(&self.program.world),
                 plugin: None,
                 job: JobState::new(job, limits.output.as_len()),

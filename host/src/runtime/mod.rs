@@ -37,6 +37,7 @@ pub(crate) use drill::{Drill, Weight};
 pub(crate) use interrupt::Interrupt;
 pub(crate) use program::Program;
 pub(crate) use state::mix;
+pub(crate) use wasi::MOST_OPEN;
 pub(crate) use world::World;
 
 use crate::units::{ByteSize, TimeSpan};

@@ -8,10 +8,11 @@ use super::allocation::Moment;
 use super::config::fingerprint;
 use super::state::StoreState;
 use super::{Artifact, Drill, Interrupt, RuntimeError, World, chain, extism, imports, wasi};
+use crate::folder::{FolderAccess, Grants};
 use crate::guest::Entry;
 use crate::job::Limits;
 use crate::region::Shared;
-use crate::sys::limits::address_space;
+use crate::sys::limits::{address_space, outlive_too_large_files};
 
 /// Loaded once per process; its workers share it.
 pub(crate) struct Program {
@@ -24,6 +25,7 @@ pub(crate) struct Program {
     /// When its instances are made.
     pub(super) moment: Moment,
     pub(super) region: Option<Arc<Shared>>,
+    pub(super) grants: Option<Grants>,
     /// Whether one of its memories alone begins with more than an instance may have.
     pub(super) begins_too_large: bool,
 }
@@ -77,6 +79,7 @@ impl Program {
             drill: None,
             world: Arc::new(world),
             region: None,
+            grants: None,
             begins_too_large,
         })
     }
@@ -89,6 +92,18 @@ impl Program {
     /// The same program with memory that it shares with others.
     pub(crate) fn with_region(self, region: Option<Arc<Shared>>) -> Self {
         Self { region, ..self }
+    }
+
+    /// The same program with folders that it may use.
+    ///
+    /// # Errors
+    /// [`RuntimeError::Engine`] where the system refuses a handler of signals.
+    pub(crate) fn with_folders(self, grants: &Grants) -> Result<Self, RuntimeError> {
+        if grants.widest() == Some(FolderAccess::ReadWrite) {
+            outlive_too_large_files().map_err(|error| RuntimeError::Engine(error.to_string()))?;
+        }
+        let grants = (!grants.as_slice().is_empty()).then(|| grants.clone());
+        Ok(Self { grants, ..self })
     }
 
     /// A flag by which a session of this program can be stopped.

@@ -8,8 +8,9 @@ use wasmtime::Memory;
 
 use super::extism::Plugin;
 use super::limiter::Limiter;
-use super::wasi::Streams;
+use super::wasi::{Streams, Table};
 use super::{Drill, Interrupt, World};
+use crate::folder::Grants;
 use crate::job::{Job, Outcome};
 use crate::payload::Output;
 use crate::region::Shared;
@@ -25,6 +26,8 @@ pub(super) struct StoreState {
     /// What `log` does in place of its work; `None` outside of the experiments.
     pub(super) drill: Option<Drill>,
     pub(super) region: Option<Arc<Shared>>,
+    /// The folders that were granted, if any was.
+    pub(super) grants: Option<Grants>,
     pub(super) world: Arc<World>,
     /// What an Extism plugin keeps; most guests are none.
     pub(super) plugin: Option<Box<Plugin>>,
@@ -45,6 +48,8 @@ pub(super) struct JobState {
     /// Set by a host function that ends the job.
     pub(super) ending: Option<Outcome>,
     pub(super) streams: Streams,
+    /// What the job has open beside them; made when it is first asked for.
+    pub(super) files: Option<Box<Table>>,
     chance: Chance,
 }
 
@@ -66,6 +71,7 @@ impl JobState {
             dropped_logs: 0,
             ending: None,
             streams: Streams::default(),
+            files: None,
             chance: match job.seed() {
                 None => Chance::System,
                 Some(seed) => Chance::Seeded {

@@ -1,8 +1,9 @@
 //! WASI preview 1, for commands and for modules whose functions are called by name.
 //!
 //! A job's input is standard input, and its output is standard output; lines on standard error are log lines.
-//! Nothing else is there: no folder is open, so every path is refused, and sockets do not exist. Arguments and
-//! environment are those of the pool. Every wait can be interrupted at the deadline.
+//! Nothing else is there but the folders that were granted ([`table`], [`files`], [`paths`]); without one every path is
+//! refused. Sockets do not exist. Arguments and environment are those of the pool. Every wait can be interrupted at the
+//! deadline.
 //!
 //! It is our own and not `wasmtime-wasi`: that one needs an executor with threads of its own, which a process that
 //! is to be forked must not have and a hardened one may not, and its sleeps cannot be interrupted from outside.
@@ -10,10 +11,16 @@
 //! The contract: <https://github.com/WebAssembly/WASI/blob/wasi-0.1/preview1/docs.md>. A pointer outside of the
 //! memory ends the job, as it does in interface 1, where others return `fault`.
 
+mod errno;
+mod files;
+mod paths;
+mod table;
+
 use std::time::Duration;
 
 use cofferdam_guest::abi;
 use crossbeam_channel::RecvTimeoutError;
+use rustix::io::Errno;
 use wasmtime::{Linker, Module, Result};
 
 use super::imports::{self, Guest, check, end, open};
@@ -21,6 +28,11 @@ use super::state::{JobState, StoreState};
 use crate::guest::Entry;
 use crate::guest::wasi::Edition;
 use crate::job::Outcome;
+use files::Way;
+use paths::{From, How};
+
+pub(crate) use table::MOST_OPEN;
+pub(super) use table::Table;
 
 /// A job's standard streams.
 #[derive(Debug, Default)]
@@ -34,16 +46,6 @@ pub(super) struct Streams {
     lines: Option<Box<[Vec<u8>; 2]>>,
     /// Whether the guest ended itself: its instance is of no more use.
     pub(super) exited: bool,
-}
-
-/// The numbers of errors.
-mod errno {
-    pub(super) const SUCCESS: i32 = 0;
-    pub(super) const BADF: i32 = 8;
-    pub(super) const INVAL: i32 = 28;
-    pub(super) const NOSYS: i32 = 52;
-    pub(super) const NOTSOCK: i32 = 57;
-    pub(super) const SPIPE: i32 = 70;
 }
 
 const STDIN: i32 = 0;
@@ -87,65 +89,9 @@ pub(super) fn define(linker: &mut Linker<StoreState>, guest: &Module) -> Result<
             .func_wrap(module, "proc_raise", |_: i32| errno::NOSYS)?
             .func_wrap(module, "random_get", random_get)?
             .func_wrap(module, "sched_yield", || errno::SUCCESS)?;
-        // What there is to say of a stream that is no file: it has no place, no size, and nothing is kept of it.
+        files_of(linker, edition)?;
+        paths_of(linker, edition)?;
         linker
-            .func_wrap(
-                module,
-                "fd_advise",
-                |g: Guest<'_>, fd: i32, _: i64, _: i64, _: i32| known(&g, fd, errno::SPIPE),
-            )?
-            .func_wrap(
-                module,
-                "fd_allocate",
-                |g: Guest<'_>, fd: i32, _: i64, _: i64| known(&g, fd, errno::SPIPE),
-            )?
-            .func_wrap(module, "fd_datasync", |g: Guest<'_>, fd: i32| {
-                known(&g, fd, errno::INVAL)
-            })?
-            .func_wrap(module, "fd_sync", |g: Guest<'_>, fd: i32| {
-                known(&g, fd, errno::INVAL)
-            })?
-            .func_wrap(
-                module,
-                "fd_fdstat_set_flags",
-                |g: Guest<'_>, fd: i32, _: i32| known(&g, fd, errno::SUCCESS),
-            )?
-            .func_wrap(
-                module,
-                "fd_fdstat_set_rights",
-                |g: Guest<'_>, fd: i32, _: i64, _: i64| known(&g, fd, errno::SUCCESS),
-            )?
-            .func_wrap(
-                module,
-                "fd_filestat_set_size",
-                |g: Guest<'_>, fd: i32, _: i64| known(&g, fd, errno::INVAL),
-            )?
-            .func_wrap(
-                module,
-                "fd_filestat_set_times",
-                |g: Guest<'_>, fd: i32, _: i64, _: i64, _: i32| known(&g, fd, errno::INVAL),
-            )?
-            .func_wrap(
-                module,
-                "fd_pread",
-                |g: Guest<'_>, fd: i32, _: i32, _: i32, _: i64, _: i32| known(&g, fd, errno::SPIPE),
-            )?
-            .func_wrap(
-                module,
-                "fd_pwrite",
-                |g: Guest<'_>, fd: i32, _: i32, _: i32, _: i64, _: i32| known(&g, fd, errno::SPIPE),
-            )?
-            .func_wrap(module, "fd_renumber", |g: Guest<'_>, fd: i32, _: i32| {
-                known(&g, fd, errno::INVAL)
-            })?
-            .func_wrap(
-                module,
-                "fd_seek",
-                |g: Guest<'_>, fd: i32, _: i64, _: i32, _: i32| known(&g, fd, errno::SPIPE),
-            )?
-            .func_wrap(module, "fd_tell", |g: Guest<'_>, fd: i32, _: i32| {
-                known(&g, fd, errno::SPIPE)
-            })?
             .func_wrap(
                 module,
                 "sock_accept",
@@ -168,64 +114,219 @@ pub(super) fn define(linker: &mut Linker<StoreState>, guest: &Module) -> Result<
             .func_wrap(module, "sock_shutdown", |g: Guest<'_>, fd: i32, _: i32| {
                 known(&g, fd, errno::NOTSOCK)
             })?;
-        // No folder is open, so there is none whose descriptor could be given.
-        linker
-            .func_wrap(module, "fd_prestat_get", |_: i32, _: i32| errno::BADF)?
-            .func_wrap(module, "fd_prestat_dir_name", |_: i32, _: i32, _: i32| {
-                errno::BADF
-            })?
-            .func_wrap(
-                module,
-                "fd_readdir",
-                |_: i32, _: i32, _: i32, _: i64, _: i32| errno::BADF,
-            )?
-            .func_wrap(module, "path_create_directory", |_: i32, _: i32, _: i32| {
-                errno::BADF
-            })?
-            .func_wrap(
-                module,
-                "path_filestat_get",
-                |_: i32, _: i32, _: i32, _: i32, _: i32| errno::BADF,
-            )?
-            .func_wrap(
-                module,
-                "path_filestat_set_times",
-                |_: i32, _: i32, _: i32, _: i32, _: i64, _: i64, _: i32| errno::BADF,
-            )?
-            .func_wrap(
-                module,
-                "path_link",
-                |_: i32, _: i32, _: i32, _: i32, _: i32, _: i32, _: i32| errno::BADF,
-            )?
-            .func_wrap(
-                module,
-                "path_open",
-                |_: i32, _: i32, _: i32, _: i32, _: i32, _: i64, _: i64, _: i32, _: i32| {
-                    errno::BADF
-                },
-            )?
-            .func_wrap(
-                module,
-                "path_readlink",
-                |_: i32, _: i32, _: i32, _: i32, _: i32, _: i32| errno::BADF,
-            )?
-            .func_wrap(module, "path_remove_directory", |_: i32, _: i32, _: i32| {
-                errno::BADF
-            })?
-            .func_wrap(
-                module,
-                "path_rename",
-                |_: i32, _: i32, _: i32, _: i32, _: i32, _: i32| errno::BADF,
-            )?
-            .func_wrap(
-                module,
-                "path_symlink",
-                |_: i32, _: i32, _: i32, _: i32, _: i32| errno::BADF,
-            )?
-            .func_wrap(module, "path_unlink_file", |_: i32, _: i32, _: i32| {
-                errno::BADF
-            })?;
     }
+    Ok(())
+}
+
+/// The functions on what is open. A stream that is no file has no place and no size, and nothing is kept of it.
+fn files_of(linker: &mut Linker<StoreState>, edition: Edition) -> Result<()> {
+    let module = edition.module();
+    linker
+        .func_wrap(
+            module,
+            "fd_advise",
+            |mut g: Guest<'_>, fd: i32, at: i64, size: i64, advice: i32| {
+                or_file(&mut g, "fd_advise", fd, errno::SPIPE, |it| {
+                    files::fd_advise(it, at, size, advice)
+                })
+            },
+        )?
+        .func_wrap(
+            module,
+            "fd_allocate",
+            |mut g: Guest<'_>, fd: i32, at: i64, size: i64| {
+                or_file(&mut g, "fd_allocate", fd, errno::SPIPE, |it| {
+                    files::fd_allocate(it, at, size)
+                })
+            },
+        )?
+        .func_wrap(module, "fd_datasync", |mut g: Guest<'_>, fd: i32| {
+            or_file(&mut g, "fd_datasync", fd, errno::INVAL, |it| {
+                files::sync(it, false)
+            })
+        })?
+        .func_wrap(module, "fd_sync", |mut g: Guest<'_>, fd: i32| {
+            or_file(&mut g, "fd_sync", fd, errno::INVAL, |it| {
+                files::sync(it, true)
+            })
+        })?
+        .func_wrap(
+            module,
+            "fd_fdstat_set_flags",
+            |mut g: Guest<'_>, fd: i32, flags: i32| {
+                or_file(&mut g, "fd_fdstat_set_flags", fd, errno::SUCCESS, |it| {
+                    files::set_flags(it, flags)
+                })
+            },
+        )?
+        // Rights are what a file was opened for; nothing here could be taken from them later.
+        .func_wrap(
+            module,
+            "fd_fdstat_set_rights",
+            |mut g: Guest<'_>, fd: i32, _: i64, _: i64| {
+                or_file(&mut g, "fd_fdstat_set_rights", fd, errno::SUCCESS, |_| {
+                    Err(Errno::NOTSUP)
+                })
+            },
+        )?
+        .func_wrap(
+            module,
+            "fd_filestat_set_size",
+            |mut g: Guest<'_>, fd: i32, size: i64| {
+                or_file(&mut g, "fd_filestat_set_size", fd, errno::INVAL, |it| {
+                    files::fd_filestat_set_size(it, size)
+                })
+            },
+        )?
+        .func_wrap(
+            module,
+            "fd_filestat_set_times",
+            |mut g: Guest<'_>, fd: i32, read: i64, written: i64, which: i32| {
+                or_file(&mut g, "fd_filestat_set_times", fd, errno::INVAL, |it| {
+                    files::fd_filestat_set_times(it, &files::times(read, written, which)?)
+                })
+            },
+        )?
+        .func_wrap(
+            module,
+            "fd_pread",
+            |g: Guest<'_>, fd: i32, list: u32, count: u32, at: i64, into: u32| {
+                files::move_at(g, Way::In, fd, [list, count], at, into)
+            },
+        )?
+        .func_wrap(
+            module,
+            "fd_pwrite",
+            |g: Guest<'_>, fd: i32, list: u32, count: u32, at: i64, into: u32| {
+                files::move_at(g, Way::Out, fd, [list, count], at, into)
+            },
+        )?
+        .func_wrap(module, "fd_renumber", fd_renumber)?
+        .func_wrap(
+            module,
+            "fd_seek",
+            move |g: Guest<'_>, fd: i32, offset: i64, from: i32, into: u32| {
+                files::fd_seek(g, edition, fd, offset, from, into)
+            },
+        )?
+        .func_wrap(module, "fd_tell", files::fd_tell)?
+        .func_wrap(module, "fd_prestat_get", files::fd_prestat_get)?
+        .func_wrap(module, "fd_prestat_dir_name", files::fd_prestat_dir_name)?
+        .func_wrap(module, "fd_readdir", files::fd_readdir)?;
+    Ok(())
+}
+
+/// The functions on paths.
+fn paths_of(linker: &mut Linker<StoreState>, edition: Edition) -> Result<()> {
+    let module = edition.module();
+    let from = |fd, path, length| From { fd, path, length };
+    linker
+        .func_wrap(
+            module,
+            "path_create_directory",
+            move |g: Guest<'_>, fd: i32, path: u32, length: u32| {
+                paths::path_create_directory(g, from(fd, path, length))
+            },
+        )?
+        .func_wrap(
+            module,
+            "path_filestat_get",
+            move |g: Guest<'_>, fd: i32, lookup: i32, path: u32, length: u32, into: u32| {
+                paths::path_filestat_get(g, edition, lookup, from(fd, path, length), into)
+            },
+        )?
+        .func_wrap(
+            module,
+            "path_filestat_set_times",
+            move |g: Guest<'_>,
+                  fd: i32,
+                  lookup: i32,
+                  path: u32,
+                  length: u32,
+                  read: i64,
+                  written: i64,
+                  which: i32| {
+                let times = [read, written];
+                paths::path_filestat_set_times(g, lookup, from(fd, path, length), times, which)
+            },
+        )?
+        .func_wrap(
+            module,
+            "path_link",
+            move |g: Guest<'_>,
+                  fd: i32,
+                  lookup: i32,
+                  path: u32,
+                  length: u32,
+                  to: i32,
+                  new: u32,
+                  room: u32| {
+                paths::path_link(g, lookup, [from(fd, path, length), from(to, new, room)])
+            },
+        )?
+        .func_wrap(
+            module,
+            "path_open",
+            move |g: Guest<'_>,
+                  fd: i32,
+                  lookup: i32,
+                  path: u32,
+                  length: u32,
+                  open: i32,
+                  rights: i64,
+                  _: i64,
+                  flags: i32,
+                  into: u32| {
+                let how = How {
+                    lookup,
+                    open,
+                    rights,
+                    flags,
+                };
+                paths::path_open(g, from(fd, path, length), how, into)
+            },
+        )?
+        .func_wrap(
+            module,
+            "path_readlink",
+            move |g: Guest<'_>,
+                  fd: i32,
+                  path: u32,
+                  length: u32,
+                  into: u32,
+                  room: u32,
+                  told: u32| {
+                paths::path_readlink(g, from(fd, path, length), [into, room], told)
+            },
+        )?
+        .func_wrap(
+            module,
+            "path_remove_directory",
+            move |g: Guest<'_>, fd: i32, path: u32, length: u32| {
+                paths::path_remove_directory(g, from(fd, path, length))
+            },
+        )?
+        .func_wrap(
+            module,
+            "path_rename",
+            move |g: Guest<'_>, fd: i32, path: u32, length: u32, to: i32, new: u32, room: u32| {
+                paths::path_rename(g, [from(fd, path, length), from(to, new, room)])
+            },
+        )?
+        .func_wrap(
+            module,
+            "path_symlink",
+            move |g: Guest<'_>, target: u32, size: u32, fd: i32, path: u32, length: u32| {
+                paths::path_symlink(g, [target, size], from(fd, path, length))
+            },
+        )?
+        .func_wrap(
+            module,
+            "path_unlink_file",
+            move |g: Guest<'_>, fd: i32, path: u32, length: u32| {
+                paths::path_unlink_file(g, from(fd, path, length))
+            },
+        )?;
     Ok(())
 }
 
@@ -236,6 +337,12 @@ impl Streams {
 }
 
 impl JobState {
+    /// Whether this is a file that is open.
+    fn has_file(&self, fd: i32) -> bool {
+        let there = self.files.as_ref().map(|files| files.look(fd));
+        matches!(there, Some(Ok(descriptor)) if matches!(descriptor.what, table::What::File(_)))
+    }
+
     /// Logs what was begun of a line when the guest ended.
     pub(super) fn flush(&mut self) {
         let Some(lines) = self.streams.lines.take() else {
@@ -288,6 +395,28 @@ fn known(guest: &Guest<'_>, fd: i32, answer: i32) -> i32 {
         true => answer,
         false => errno::BADF,
     }
+}
+
+/// The same, and what something else that is open answers.
+fn or_file(
+    guest: &mut Guest<'_>,
+    call: &str,
+    fd: i32,
+    stream: i32,
+    act: impl FnOnce(&mut table::Descriptor) -> std::result::Result<(), Errno>,
+) -> Result<i32> {
+    match guest.data().job.streams.is_open(fd) {
+        true => Ok(stream),
+        false => files::with(guest, call, fd, act),
+    }
+}
+
+/// The number of what became of a call.
+fn answer(result: std::result::Result<(), Errno>) -> Result<i32> {
+    Ok(match result {
+        Ok(()) => errno::SUCCESS,
+        Err(error) => errno::of(error),
+    })
 }
 
 /// Writes at a place of the guest's memory.
@@ -429,12 +558,37 @@ fn proc_exit(mut guest: Guest<'_>, code: i32) -> Result<()> {
 }
 
 fn fd_close(mut guest: Guest<'_>, fd: i32) -> i32 {
-    let streams = &mut guest.data_mut().job.streams;
-    if !streams.is_open(fd) {
-        return errno::BADF;
+    let state = guest.data_mut();
+    if state.job.streams.is_open(fd) {
+        state.job.streams.closed |= 1 << fd;
+        return errno::SUCCESS;
     }
-    streams.closed |= 1 << fd;
-    errno::SUCCESS
+    match Table::of(state)
+        .ok_or(Errno::BADF)
+        .and_then(|table| table.close(fd))
+    {
+        Ok(()) => errno::SUCCESS,
+        Err(error) => errno::of(error),
+    }
+}
+
+/// A stream keeps its number: it is the way by which the job is heard.
+fn fd_renumber(mut guest: Guest<'_>, fd: i32, to: i32) -> i32 {
+    let state = guest.data_mut();
+    if state.job.streams.is_open(fd) {
+        return errno::INVAL;
+    }
+    let is_stream = state.job.streams.is_open(to);
+    let renumbered = Table::of(state)
+        .ok_or(Errno::BADF)
+        .and_then(|table| match is_stream {
+            true => table.get(fd).map(drop).and(Err(Errno::INVAL)),
+            false => table.renumber(fd, to),
+        });
+    match renumbered {
+        Ok(()) => errno::SUCCESS,
+        Err(error) => errno::of(error),
+    }
 }
 
 /// Of a kind that is not said, as a pipe's end is: whoever asks finds that it is no terminal.
@@ -442,33 +596,42 @@ const UNKNOWN: u8 = 0;
 
 /// Type 1 │ – 1 │ flags 2 │ – 4 │ rights 8 │ rights of what is opened by it 8
 fn fd_fdstat_get(mut guest: Guest<'_>, fd: i32, into: u32) -> Result<i32> {
-    const READ: u64 = 1 << 1;
-    const WRITE: u64 = 1 << 6;
-    const POLL: u64 = 1 << 27;
+    use files::rights::{POLL, READ, WRITE};
     let (memory, state) = open(&mut guest)?;
-    if !state.job.streams.is_open(fd) {
-        return Ok(errno::BADF);
-    }
-    let rights = POLL | if fd == STDIN { READ } else { WRITE };
+    let (kind, flags, base, inheriting) = if state.job.streams.is_open(fd) {
+        let rights = POLL | if fd == STDIN { READ } else { WRITE };
+        (UNKNOWN, 0, rights, 0)
+    } else {
+        match files::find(state, fd) {
+            Ok(descriptor) => files::status(descriptor),
+            Err(error) => return Ok(errno::of(error)),
+        }
+    };
     let mut stat = [0; 24];
-    stat[0] = UNKNOWN;
-    stat[8..16].copy_from_slice(&rights.to_le_bytes());
+    stat[0] = kind;
+    stat[2..4].copy_from_slice(&flags.to_le_bytes());
+    stat[8..16].copy_from_slice(&base.to_le_bytes());
+    stat[16..].copy_from_slice(&inheriting.to_le_bytes());
     put(memory, state, "fd_fdstat_get", into, &stat)?;
     Ok(errno::SUCCESS)
 }
 
-/// Device 8 │ inode 8 │ type 1 │ – │ links │ size 8 │ three times of 8, all of them nothing: of a stream only its
-/// type is known. Links have 8 bytes from 24 on, or in the older edition 4 from 20 on.
+/// Of a stream nothing is known but its type.
 fn fd_filestat_get(mut guest: Guest<'_>, edition: Edition, fd: i32, into: u32) -> Result<i32> {
     let (memory, state) = open(&mut guest)?;
-    if !state.job.streams.is_open(fd) {
-        return Ok(errno::BADF);
-    }
-    let length = match edition {
-        Edition::Unstable => 56,
-        Edition::Preview1 => 64,
+    let stat = if state.job.streams.is_open(fd) {
+        let length = match edition {
+            Edition::Unstable => 56,
+            Edition::Preview1 => 64,
+        };
+        vec![0; length]
+    } else {
+        match files::stat_of(state, fd) {
+            Ok(stat) => files::filestat(&stat, edition),
+            Err(error) => return Ok(errno::of(error)),
+        }
     };
-    put(memory, state, "fd_filestat_get", into, &[0; 64][..length])?;
+    put(memory, state, "fd_filestat_get", into, &stat)?;
     Ok(errno::SUCCESS)
 }
 
@@ -501,11 +664,20 @@ fn buffers(
 fn fd_read(mut guest: Guest<'_>, fd: i32, list: u32, count: u32, into: u32) -> Result<i32> {
     imports::needs_a_job(guest.data_mut(), "fd_read")?;
     let (memory, state) = open(&mut guest)?;
-    if fd != STDIN || !state.job.streams.is_open(fd) {
+    let is_stream = state.job.streams.is_open(fd);
+    if is_stream && fd != STDIN {
         return Ok(errno::BADF);
+    }
+    if !is_stream && let Err(error) = files::find(state, fd) {
+        return Ok(errno::of(error));
     }
     if count > MOST_AT_ONCE {
         return Ok(errno::INVAL);
+    }
+    if !is_stream {
+        let ranges = buffers(memory, state, "fd_read", list, count)?;
+        let read = files::read_into(memory, state, fd, ranges, None);
+        return files::tell_count(memory, state, "fd_read", read, into);
     }
     let mut read = 0;
     for range in buffers(memory, state, "fd_read", list, count)? {
@@ -538,11 +710,20 @@ const MOST_LINES: usize = 64 << 10;
 fn fd_write(mut guest: Guest<'_>, fd: i32, list: u32, count: u32, into: u32) -> Result<i32> {
     imports::needs_a_job(guest.data_mut(), "fd_write")?;
     let (memory, state) = open(&mut guest)?;
-    if fd == STDIN || !state.job.streams.is_open(fd) {
+    let is_stream = state.job.streams.is_open(fd);
+    if is_stream && fd == STDIN {
         return Ok(errno::BADF);
+    }
+    if !is_stream && let Err(error) = files::find(state, fd) {
+        return Ok(errno::of(error));
     }
     if count > MOST_AT_ONCE {
         return Ok(errno::INVAL);
+    }
+    if !is_stream {
+        let ranges = buffers(memory, state, "fd_write", list, count)?;
+        let written = files::write_from(memory, state, fd, ranges, None);
+        return files::tell_count(memory, state, "fd_write", written, into);
     }
     let is_output = fd == STDOUT && state.world.entry == Entry::Start;
     let mut written = 0;
@@ -635,6 +816,9 @@ impl Subscription {
             Awaited::Write(fd) if fd != STDIN && streams.is_open(fd) => {
                 Some((errno::SUCCESS, 2, 1, 0))
             }
+            // A file is always ready.
+            Awaited::Read(fd) if state.job.has_file(fd) => Some((errno::SUCCESS, 1, 1, 0)),
+            Awaited::Write(fd) if state.job.has_file(fd) => Some((errno::SUCCESS, 2, 1, 0)),
             Awaited::Read(_) => Some((errno::BADF, 1, 0, 0)),
             Awaited::Write(_) => Some((errno::BADF, 2, 0, 0)),
             Awaited::Wrong => Some((errno::INVAL, 0, 0, 0)),

@@ -9,11 +9,13 @@ use rustix::net::{
     SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
 };
 
+use crate::folder::Folder;
+
 /// Travels with the descriptor, since at least one byte has to.
 const TOKEN: u8 = b'D';
 
-/// As many descriptors as one message may carry here.
-const MOST: usize = 6;
+/// As many descriptors as one message may carry here: those of a worker's set-up, and the folders that it is granted.
+const MOST: usize = 6 + Folder::MOST;
 
 /// Sends descriptors over a socket, in one message.
 pub(crate) fn send(socket: impl AsFd, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {

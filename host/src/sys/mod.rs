@@ -4,6 +4,7 @@
 //! `probes`, `shm` is memory of a link and `mapping` memory of a region, which others write to at the same time,
 //! `fault` commits a fault on purpose, and `escape` tries what a guest must not.
 
+pub(crate) mod beneath;
 pub(crate) mod child;
 pub(crate) mod clock;
 pub(crate) mod descriptors;

@@ -90,6 +90,7 @@ impl Compiler<'_> {
             world: World::default(),
             drill: None,
             region: None,
+            folders: Vec::new(),
             link: LinkKind::Pipe,
             wait: WaitPolicy::Park,
             crowd: 1,

@@ -27,6 +27,7 @@ use std::time::Instant;
 
 use crossbeam_channel::Receiver;
 
+use crate::folder::Grants;
 use crate::harden::{Enforcement, Legibility};
 use crate::job::{Death, Job, Limits, Reply};
 use crate::link::protocol::Birth;
@@ -185,6 +186,7 @@ pub(crate) struct Recipe {
     world: World,
     drill: Option<Drill>,
     region: Option<Region>,
+    folders: Grants,
     hardening: Hardening,
     legibility: Legibility,
     worker_program: PathBuf,
@@ -213,6 +215,7 @@ pub(crate) struct Wishes {
     pub(crate) world: World,
     pub(crate) drill: Option<Drill>,
     pub(crate) region: Option<Region>,
+    pub(crate) folders: Grants,
     pub(crate) hardening: Hardening,
     pub(crate) legibility: Legibility,
     pub(crate) worker_program: PathBuf,
@@ -239,6 +242,7 @@ impl Recipe {
             world,
             drill,
             region,
+            folders,
             hardening,
             legibility,
             worker_program,
@@ -257,6 +261,7 @@ impl Recipe {
             world,
             drill,
             region,
+            folders,
             hardening,
             legibility,
             worker_program,
@@ -282,7 +287,8 @@ impl Recipe {
         }
         let region = self.region.as_ref().map(Region::shared);
         let program = Program::load(&self.artifact, self.limits, self.world.clone())?;
-        let program = Arc::new(program.with_drill(self.drill).with_region(region));
+        let program = program.with_drill(self.drill).with_region(region);
+        let program = Arc::new(program.with_folders(&self.folders)?);
         programs.push(Arc::clone(&program));
         Ok(program)
     }

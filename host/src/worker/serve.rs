@@ -20,6 +20,7 @@ use super::serve_compiler::serve_compiler;
 use super::serve_forks::{Heirloom, serve_forks};
 use super::thread::ThreadWorker;
 use super::{HOST_STACK, Worker, panic_message};
+use crate::folder::Grants;
 use crate::harden::{self, Seal};
 use crate::job::Job;
 use crate::link::pipe::Pipe;
@@ -111,6 +112,8 @@ fn serve(began: Duration, host: u32, strays: &io::Result<()>) -> Result<(), Link
         Some(extent) => Some((next()?, extent)),
         None => None,
     };
+    let handles: io::Result<Vec<_>> = setup.folders.iter().map(|_| next()).collect();
+    let folders = Grants::received(&setup.folders, handles?);
     let mut way = match setup.role {
         Role::Worker => Way::Jobs(End::of(&setup).link(Some(pipe), received.collect())?),
         Role::ForkServer | Role::Compiler => Way::Forks(pipe, End::of(&setup), Estate::open().ok()),
@@ -124,7 +127,7 @@ fn serve(began: Duration, host: u32, strays: &io::Result<()>) -> Result<(), Link
         );
         return FromWorker::Failed(why).send(way.link(), 0);
     }
-    let mut enforcement = harden::enter(&setup, strays, threads);
+    let mut enforcement = harden::enter(&setup, &folders, strays, threads);
     let stack = setup.settings.stack.saturating_add(HOST_STACK);
     let artifact = Artifact::received(image, setup.settings, setup.fingerprint.clone());
     // Its descriptor is not needed any more once it is mapped.
@@ -133,7 +136,8 @@ fn serve(began: Duration, host: u32, strays: &io::Result<()>) -> Result<(), Link
         Ok(region) => region,
         Err(error) => return FromWorker::Failed(error.to_string()).send(way.link(), 0),
     };
-    let program = match Program::load(&artifact, setup.limits, setup.world.clone()) {
+    let loaded = Program::load(&artifact, setup.limits, setup.world.clone());
+    let program = match loaded.and_then(|program| program.with_folders(&folders)) {
         Ok(program) => Arc::new(program.with_drill(setup.drill).with_region(region)),
         Err(error) => return FromWorker::Failed(error.to_string()).send(way.link(), 0),
     };
@@ -161,7 +165,7 @@ fn serve(began: Duration, host: u32, strays: &io::Result<()>) -> Result<(), Link
                     let heirloom = Heirloom {
                         worker,
                         end,
-                        seal: Seal::of(&enforcement)?,
+                        seal: Seal::of(&enforcement, setup.reach())?,
                     };
                     serve_forks(heirloom, pipe.into_stream(), host)
                 }

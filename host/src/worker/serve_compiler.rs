@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, Read, Seek};
 use std::time::Duration;
 
+use crate::folder::Grants;
 use crate::harden;
 use crate::link::LinkError;
 use crate::link::pipe::Pipe;
@@ -25,7 +26,7 @@ pub(super) fn serve_compiler(
     module.rewind()?;
     module.read_to_end(&mut wasm)?;
     drop(module);
-    let mut enforcement = harden::enter(setup, strays, threads);
+    let mut enforcement = harden::enter(setup, &Grants::default(), strays, threads);
     let mut ready = Ok(());
     let compiled = runtime::compile(&wasm, setup.settings, &setup.fingerprint, || {
         harden::confine(setup, &mut enforcement);

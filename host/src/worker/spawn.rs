@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use super::nursery::{self, Child};
 use super::{Recipe, serve};
+use crate::folder::Grant;
 use crate::harden::{self, Enforcement};
 use crate::job::Death;
 use crate::link::pipe::Pipe;
@@ -47,8 +48,8 @@ pub(super) fn program(program: &Path, role: Role) -> Result<(Arc<Child>, UnixStr
     Ok((child, ours))
 }
 
-/// Tells a process that was spawned what to be. With the artifact, and the region if there is one, it gets
-/// these descriptors.
+/// Tells a process that was spawned what to be. With the artifact, the region if there is one, and the folders that
+/// were granted, it gets these descriptors.
 pub(super) fn tell(
     link: &mut Pipe,
     recipe: &Recipe,
@@ -58,6 +59,7 @@ pub(super) fn tell(
     let mut sent = vec![recipe.artifact.image().as_fd()];
     let region = recipe.region.as_ref();
     sent.extend(region.map(Region::memory));
+    sent.extend(recipe.folders.as_slice().iter().map(Grant::handle));
     sent.extend(ends.iter().map(AsFd::as_fd));
     descriptors::send(link.stream(), &sent)?;
     let setup = Setup {
@@ -69,6 +71,7 @@ pub(super) fn tell(
         world: recipe.world.clone(),
         drill: recipe.drill,
         region: region.map(Region::extent),
+        folders: recipe.folders.places(),
         link: recipe.link,
         wait: match (recipe.start.method(), recipe.wait) {
             // Workers in a stock would keep as many CPUs busy, with nothing to do.
