@@ -19,6 +19,8 @@ mod landlock;
 mod privileges;
 mod resources;
 mod seccomp;
+#[cfg(test)]
+mod tests;
 
 use std::io;
 

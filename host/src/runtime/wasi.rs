@@ -411,6 +411,15 @@ fn or_file(
     }
 }
 
+/// Whether there can be anything but streams: then there has to be a job, whose it is.
+fn has_files(guest: &mut Guest<'_>, call: &str) -> Result<bool> {
+    if guest.data().grants.is_none() {
+        return Ok(false);
+    }
+    imports::needs_a_job(guest.data_mut(), call)?;
+    Ok(true)
+}
+
 /// The number of what became of a call.
 fn answer(result: std::result::Result<(), Errno>) -> Result<i32> {
     Ok(match result {

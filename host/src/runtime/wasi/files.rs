@@ -10,9 +10,9 @@ use rustix::fs::{
 };
 use rustix::io::{Errno, pread, pwrite, read, retry_on_intr, write};
 
-use super::imports::{self, Guest, check, open};
+use super::imports::{Guest, check, open};
 use super::table::{Descriptor, Table, What};
-use super::{MOST_AT_ONCE, StoreState, answer, buffers, errno, put};
+use super::{MOST_AT_ONCE, StoreState, answer, buffers, errno, has_files, put};
 use crate::guest::wasi::Edition;
 
 /// The kinds of what is open, as WASI numbers them.
@@ -80,7 +80,9 @@ pub(super) fn with(
     fd: i32,
     act: impl FnOnce(&mut Descriptor) -> Result<(), Errno>,
 ) -> wasmtime::Result<i32> {
-    imports::needs_a_job(guest.data_mut(), call)?;
+    if !has_files(guest, call)? {
+        return Ok(errno::BADF);
+    }
     answer(find(guest.data_mut(), fd).and_then(act))
 }
 
@@ -174,11 +176,13 @@ pub(super) fn move_at(
         Way::In => "fd_pread",
         Way::Out => "fd_pwrite",
     };
-    imports::needs_a_job(guest.data_mut(), call)?;
-    let (memory, state) = open(&mut guest)?;
-    if state.job.streams.is_open(fd) {
+    if guest.data().job.streams.is_open(fd) {
         return Ok(errno::SPIPE);
     }
+    if !has_files(&mut guest, call)? {
+        return Ok(errno::BADF);
+    }
+    let (memory, state) = open(&mut guest)?;
     let Ok(at) = u64::try_from(at) else {
         return Ok(errno::INVAL);
     };
@@ -251,11 +255,13 @@ fn move_to(
     to: Option<SeekFrom>,
     into: u32,
 ) -> wasmtime::Result<i32> {
-    imports::needs_a_job(guest.data_mut(), call)?;
-    let (memory, state) = open(guest)?;
-    if state.job.streams.is_open(fd) {
+    if guest.data().job.streams.is_open(fd) {
         return Ok(errno::SPIPE);
     }
+    if !has_files(guest, call)? {
+        return Ok(errno::BADF);
+    }
+    let (memory, state) = open(guest)?;
     let sought = find(state, fd).and_then(|descriptor| {
         let file = descriptor.file()?;
         seek(&file.handle, to.ok_or(Errno::INVAL)?)
@@ -495,7 +501,9 @@ pub(super) fn fd_readdir(
     told: u32,
 ) -> wasmtime::Result<i32> {
     const CALL: &str = "fd_readdir";
-    imports::needs_a_job(guest.data_mut(), CALL)?;
+    if !has_files(&mut guest, CALL)? {
+        return Ok(errno::BADF);
+    }
     let (memory, state) = open(&mut guest)?;
     let range = check(memory, state, CALL, into, room)?;
     let filled = find(state, fd)

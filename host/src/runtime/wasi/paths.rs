@@ -14,9 +14,9 @@ use rustix::fs::{
 use rustix::io::Errno;
 
 use super::files::{self, flags, rights};
-use super::imports::{self, Guest, check, open};
+use super::imports::{Guest, check, open};
 use super::table::{Descriptor, File, Folder, Table, What};
-use super::{StoreState, answer, errno, put};
+use super::{StoreState, answer, errno, has_files, put};
 use crate::folder::FolderAccess;
 use crate::guest::wasi::Edition;
 use crate::sys::beneath::{self, Named};
@@ -58,7 +58,9 @@ fn at(
     from: From,
     act: impl FnOnce(&Descriptor, &[u8]) -> Result<(), Errno>,
 ) -> wasmtime::Result<i32> {
-    imports::needs_a_job(guest.data_mut(), call)?;
+    if !has_files(guest, call)? {
+        return Ok(errno::BADF);
+    }
     let (memory, state) = open(guest)?;
     let range = check(memory, state, call, from.path, from.length)?;
     let path = path(&memory[range]);
@@ -72,7 +74,9 @@ fn at_both(
     [from, to]: [From; 2],
     act: impl FnOnce(Named<'_>, Named<'_>) -> Result<(), Errno>,
 ) -> wasmtime::Result<i32> {
-    imports::needs_a_job(guest.data_mut(), call)?;
+    if !has_files(guest, call)? {
+        return Ok(errno::BADF);
+    }
     let (memory, state) = open(guest)?;
     let old = check(memory, state, call, from.path, from.length)?;
     let new = check(memory, state, call, to.path, to.length)?;
@@ -152,7 +156,9 @@ pub(super) fn path_symlink(
     from: From,
 ) -> wasmtime::Result<i32> {
     const CALL: &str = "path_symlink";
-    imports::needs_a_job(guest.data_mut(), CALL)?;
+    if !has_files(&mut guest, CALL)? {
+        return Ok(errno::BADF);
+    }
     let (memory, state) = open(&mut guest)?;
     let target = check(memory, state, CALL, target, length)?;
     let range = check(memory, state, CALL, from.path, from.length)?;
@@ -177,7 +183,9 @@ pub(super) fn path_readlink(
     told: u32,
 ) -> wasmtime::Result<i32> {
     const CALL: &str = "path_readlink";
-    imports::needs_a_job(guest.data_mut(), CALL)?;
+    if !has_files(&mut guest, CALL)? {
+        return Ok(errno::BADF);
+    }
     let (memory, state) = open(&mut guest)?;
     let range = check(memory, state, CALL, from.path, from.length)?;
     let buffer = check(memory, state, CALL, into, room)?;
@@ -204,7 +212,9 @@ pub(super) fn path_filestat_get(
     into: u32,
 ) -> wasmtime::Result<i32> {
     const CALL: &str = "path_filestat_get";
-    imports::needs_a_job(guest.data_mut(), CALL)?;
+    if !has_files(&mut guest, CALL)? {
+        return Ok(errno::BADF);
+    }
     let (memory, state) = open(&mut guest)?;
     let range = check(memory, state, CALL, from.path, from.length)?;
     let stat = look(state, from.fd).and_then(|table| {
@@ -372,7 +382,9 @@ pub(super) fn path_open(
     into: u32,
 ) -> wasmtime::Result<i32> {
     const CALL: &str = "path_open";
-    imports::needs_a_job(guest.data_mut(), CALL)?;
+    if !has_files(&mut guest, CALL)? {
+        return Ok(errno::BADF);
+    }
     let (memory, state) = open(&mut guest)?;
     let range = check(memory, state, CALL, from.path, from.length)?;
     // Before anything is opened that the guest would not hear of.
