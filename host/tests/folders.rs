@@ -5,6 +5,7 @@ mod common;
 
 use std::fmt::Write as _;
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -16,23 +17,16 @@ use cofferdam::{
 };
 use tempfile::TempDir;
 
+use common::everywhere::places as all_places;
 use common::{COFFERDAM, MS, builder, command, embedded, limits, reply, run};
 
 use FolderAccess::{ReadOnly, ReadWrite};
 
 /// Where a worker lives and how it comes to be. Processes are hardened, and would not start if any layer did not hold.
 fn places(guest: &Guest) -> Vec<(String, PoolBuilder)> {
-    let mut places = vec![("thread".to_owned(), builder(guest, Isolation::Thread))];
-    for start in StartMethod::ALL {
-        for link in LinkKind::ALL {
-            let builder = builder(guest, Isolation::Process)
-                .hardening(Hardening::Required)
-                .start(start)
-                .link(link);
-            places.push((format!("process, {start}, {link}"), builder));
-        }
-    }
-    places
+    let hardened =
+        |(place, builder): (String, PoolBuilder)| (place, builder.hardening(Hardening::Required));
+    all_places(guest).into_iter().map(hardened).collect()
 }
 
 /// What a script hands to a call.
@@ -59,6 +53,7 @@ const CALLS: &str = "fd_advise illi fd_allocate ill fd_close i fd_datasync i fd_
     path_remove_directory iii path_rename iiiiii path_symlink iiiii path_unlink_file iii poll_oneoff iiii";
 
 /// The numbers of errors.
+const ACCES: i32 = 2;
 const BADF: i32 = 8;
 const EXIST: i32 = 20;
 const FBIG: i32 = 22;
@@ -990,7 +985,7 @@ fn a_job_opens_so_many_files_and_all_of_them_are_closed_at_its_end() {
     let command = opener().guest();
     let text = opener().text_with(
         r#"(func (export "open") (result i32)"#,
-        "(call $flush) (i32.const 0)",
+        "(call $flush) (local.get $count)",
     );
     // The same function again and again in one instance: what it opened is not its own any more.
     let entry = Entry::Function {
@@ -1013,9 +1008,11 @@ fn a_job_opens_so_many_files_and_all_of_them_are_closed_at_its_end() {
                 // A function's output is its result; what it says goes to the log.
                 match instance {
                     InstancePolicy::Fresh => {
-                        assert_eq!(said(&reply), expected, "{place}, job {job}")
+                        assert_eq!(said(&reply), expected, "{place}, job {job}");
                     }
-                    InstancePolicy::Reused => assert_eq!(reply.output, b"0", "{place}, job {job}"),
+                    InstancePolicy::Reused => {
+                        assert_eq!(reply.output, b"128", "{place}, job {job}");
+                    }
                 }
             }
         }
@@ -1328,9 +1325,7 @@ fn a_program_over_the_standard_library_works_with_files() {
             // Without the target there is nothing to run; an error in the program is one of this test.
             let why = format!("{other:?}");
             assert!(!is_installed(), "{why}");
-            eprintln!(
-                "skipped: there is no target wasm32-wasip1 (rustup target add wasm32-wasip1)"
-            );
+            skip("there is no target wasm32-wasip1 (rustup target add wasm32-wasip1)");
             return;
         }
     }
@@ -1366,6 +1361,145 @@ fn a_program_over_the_standard_library_works_with_files() {
             .all(|(_, other, len)| (*other, *len) == (mode, size)),
         "{seen:?}"
     );
+}
+
+/// What only root may read, whom it does not belong to: a hardened process has none of root's powers.
+#[test]
+fn a_file_that_is_only_roots_to_read_a_hardened_worker_does_not_read() {
+    if !rustix::process::geteuid().is_root() {
+        skip("whoever is not root has no such powers in a thread either");
+        return;
+    }
+    let script = Script::new().open("theirs", 0, READ, 0);
+    for (place, builder) in places(&script.guest()) {
+        let room = Room::new().with("theirs", "");
+        let file = room.path("theirs");
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+        std::os::unix::fs::chown(&file, Some(12345), Some(12345)).unwrap();
+        let pool = builder.dir(room.folder(ReadOnly)).build().unwrap();
+        let expected = if place == "thread" { 0 } else { ACCES };
+        assert_eq!(
+            said(&reply(&pool, Job::new(""))),
+            numbers(&[expected]),
+            "{place}"
+        );
+    }
+}
+
+#[test]
+fn whatever_numbers_it_is_given_it_stays_in_its_folder_and_in_its_memory() {
+    let seed = std::env::var("COFFERDAM_SEED").map_or(1, |seed| seed.parse().unwrap());
+    let mut chance = common::Numbers(seed);
+    let calls: Vec<&str> = CALLS.split_whitespace().collect();
+    let paths = [
+        "file",
+        "deep",
+        "up",
+        "climbs",
+        "../secret",
+        "deep/..",
+        ".",
+        "",
+        "new",
+        "/",
+        "deep/new",
+    ];
+    // The last numbers lie at the end of the memory, and past it.
+    let numbers = [
+        0,
+        1,
+        2,
+        3,
+        4,
+        5,
+        16,
+        100,
+        1024,
+        ROOM.cast_signed(),
+        -1,
+        i32::MIN,
+        i32::MAX,
+        196_600,
+        196_608,
+    ];
+    let longs = [
+        0,
+        1,
+        READ,
+        WRITE,
+        READ | WRITE,
+        -1,
+        5,
+        1 << 40,
+        i64::MAX,
+        i64::MIN,
+    ];
+    let mut endings = [0; 2];
+    for round in 0..60 {
+        let mut script = Script::new()
+            .open("file", 0, READ | WRITE, 0)
+            .open("deep", DIRECTORY, READ, 1);
+        for _ in 0..40 {
+            let place = usize::try_from(chance.below(calls.len() as u64 / 2)).unwrap();
+            let (name, types) = (calls[2 * place], calls[2 * place + 1].as_bytes());
+            let mut pick = |count: usize| usize::try_from(chance.below(count as u64)).unwrap();
+            let mut args = Vec::new();
+            let mut at = 0;
+            while at < types.len() {
+                // Where two numbers may be a path, they often are.
+                let may_be_a_path =
+                    name.starts_with("path") && at > 0 && types[at..].starts_with(b"ii");
+                if may_be_a_path && pick(3) > 0 {
+                    args.push(Text(paths[pick(paths.len())]));
+                    at += 2;
+                    continue;
+                }
+                args.push(match types[at] {
+                    // Most often there is something of this number.
+                    b'i' if at == 0 && pick(4) > 0 => I(ROOT + i32::try_from(pick(3)).unwrap()),
+                    b'i' => I(numbers[pick(numbers.len())]),
+                    _ => L(longs[pick(longs.len())]),
+                });
+                at += 1;
+            }
+            // It would make the test wait for as long as it says.
+            if name != "poll_oneoff" {
+                let call = script.expression(name, &args);
+                script = script.plain(&format!("(drop {call})"));
+            }
+        }
+        let room = Room::new().with("file", "content");
+        symlink("..", room.path("up")).unwrap();
+        symlink("../secret", room.path("climbs")).unwrap();
+        let access = [ReadOnly, ReadWrite][round % 2];
+        let pool = builder(&script.guest(), Isolation::Thread)
+            .dir(room.folder(access))
+            .build()
+            .unwrap();
+        match reply(&pool, Job::new("")).outcome {
+            Outcome::Output => endings[0] += 1,
+            Outcome::InterfaceViolation(_) => endings[1] += 1,
+            other => panic!("seed {seed}, round {round}: {other:?}"),
+        }
+        let outside = fs::read_dir(room.0.path()).unwrap();
+        assert_eq!(outside.count(), 2, "seed {seed}, round {round}");
+        let secret = fs::read_to_string(room.0.path().join("secret")).unwrap();
+        assert_eq!(secret, "a secret", "seed {seed}, round {round}");
+        if access == ReadOnly {
+            assert_eq!(
+                room.names(""),
+                ["climbs", "deep", "file", "up"],
+                "seed {seed}, round {round}"
+            );
+            assert_eq!(room.read("file"), "content", "seed {seed}, round {round}");
+        }
+    }
+    assert!(endings.iter().all(|&count| count > 0), "{endings:?}");
+}
+
+/// Says that a test was left out, and why.
+fn skip(why: &str) {
+    let _ = writeln!(std::io::stderr(), "SKIPPED: {why}");
 }
 
 fn is_installed() -> bool {

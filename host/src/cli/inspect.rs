@@ -110,7 +110,7 @@ fn granted(entry: &Entry) -> &'static str {
             "standard streams, clocks, random bytes; arguments, variables and folders (--dir) that are given to it; no other files, no network"
         }
         Entry::Extism { .. } => {
-            "its input, output, variables and log; the settings that are given to it; what WASI offers without files; no network"
+            "its input, output, variables and log; the settings that are given to it; what WASI offers, with the folders (--dir) that are given to it; no other files, no network"
         }
         _ => {
             "clocks, random bytes, lines for the log; variables and folders (--dir) that are given to it; no other files, no network"

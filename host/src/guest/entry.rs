@@ -174,6 +174,15 @@ impl Entry {
         }
     }
 
+    /// Whether a guest that is entered so can be granted folders: one that speaks WASI preview 1.
+    #[must_use]
+    pub(crate) fn knows_folders(&self) -> bool {
+        match self {
+            Self::Handle => false,
+            Self::Start | Self::Function { .. } | Self::Packed(_) | Self::Extism { .. } => true,
+        }
+    }
+
     /// Whether one instance can serve a second job.
     #[must_use]
     pub fn may_be_reused(&self) -> bool {

@@ -106,7 +106,8 @@ const READS: &[Deed] = &[
     ("reads a file that was granted", |room| {
         let mut bytes = [0; 7];
         rustix::io::read(room.granted(0, "file", OFlags::RDONLY)?, &mut bytes)?;
-        Ok(assert_eq!(&bytes, b"content"))
+        assert_eq!(&bytes, b"content");
+        Ok(())
     }),
     ("lists a folder that was granted", |room| {
         let folder = room.granted(0, ".", OFlags::RDONLY | OFlags::DIRECTORY)?;
@@ -114,14 +115,16 @@ const READS: &[Deed] = &[
         let listed = rustix::fs::RawDir::new(folder.as_fd(), &mut space)
             .next()
             .is_some();
-        Ok(assert!(listed))
+        assert!(listed);
+        Ok(())
     }),
 ];
 
 /// What leaks, and is told of in `ARCHITECTURE.md`: Landlock does not guard what may be known of a file without opening it.
 const LEAKS: &[Deed] = &[("asks for the size of a file anywhere", |room| {
     let secret = open_anywhere(room.beside("secret"), OFlags::PATH)?;
-    Ok(assert_eq!(rustix::fs::fstat(secret)?.st_size, 6))
+    assert_eq!(rustix::fs::fstat(secret)?.st_size, 6);
+    Ok(())
 })];
 
 const FORBIDDEN: &[Deed] = &[

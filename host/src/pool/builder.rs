@@ -16,7 +16,7 @@ use super::prepared::{Made, Prepared};
 use super::shared::{Incident, Listener, NextRound, Shared};
 use super::supervisor::{Place, Supervisor};
 use crate::folder::{Folder, FolderError, Grants};
-use crate::guest::{Entry, Guest};
+use crate::guest::Guest;
 use crate::harden::Legibility;
 use crate::job::{LONGEST, Limits};
 use crate::native::{Native, NativeError};
@@ -476,12 +476,12 @@ impl PoolBuilder {
 
     /// The folders that the guest is granted, opened.
     fn folders(&self, guest: &Guest) -> Result<Grants, FolderError> {
-        match guest.entry() {
-            Entry::Handle if !self.dirs.is_empty() => Err(FolderError::NoUse {
+        match self.dirs.is_empty() || guest.entry().knows_folders() {
+            true => Grants::open(&self.dirs),
+            false => Err(FolderError::NoUse {
                 guest: guest.name().to_owned(),
                 kind: guest.entry().to_string(),
             }),
-            _ => Grants::open(&self.dirs),
         }
     }
 

@@ -1,8 +1,7 @@
 //! WASI preview 1, for commands and for modules whose functions are called by name.
 //!
 //! A job's input is standard input, and its output is standard output; lines on standard error are log lines.
-//! Nothing else is there but the folders that were granted ([`table`], [`files`], [`paths`]); without one every path is
-//! refused. Sockets do not exist. Arguments and environment are those of the pool. Every wait can be interrupted at the
+//! Nothing else is there but the folders that were granted; without one every path is refused. Sockets do not exist. Arguments and environment are those of the pool. Every wait can be interrupted at the
 //! deadline.
 //!
 //! It is our own and not `wasmtime-wasi`: that one needs an executor with threads of its own, which a process that
@@ -14,43 +13,26 @@
 mod errno;
 mod files;
 mod paths;
+mod poll;
+mod streams;
 mod table;
 
-use std::time::Duration;
-
-use cofferdam_guest::abi;
-use crossbeam_channel::RecvTimeoutError;
 use rustix::io::Errno;
 use wasmtime::{Linker, Module, Result};
 
 use super::imports::{self, Guest, check, end, open};
-use super::state::{JobState, StoreState};
+use super::state::StoreState;
 use crate::guest::Entry;
 use crate::guest::wasi::Edition;
 use crate::job::Outcome;
 use files::Way;
 use paths::{From, How};
+use poll::{clock_res_get, clock_time_get, poll_oneoff};
+use streams::STDIN;
 
+pub(super) use streams::Streams;
 pub(crate) use table::MOST_OPEN;
 pub(super) use table::Table;
-
-/// A job's standard streams.
-#[derive(Debug, Default)]
-pub(super) struct Streams {
-    /// Bytes of the input that were read.
-    read: usize,
-    /// Which of the three were closed, a bit each.
-    closed: u8,
-    /// The beginning of a line on standard error, and on the standard output of what is no command. Most jobs have
-    /// neither.
-    lines: Option<Box<[Vec<u8>; 2]>>,
-    /// Whether the guest ended itself: its instance is of no more use.
-    pub(super) exited: bool,
-}
-
-const STDIN: i32 = 0;
-const STDOUT: i32 = 1;
-const STDERR: i32 = 2;
 
 /// Offers every function of the editions that a guest imports from.
 pub(super) fn define(linker: &mut Linker<StoreState>, guest: &Module) -> Result<()> {
@@ -330,65 +312,6 @@ fn paths_of(linker: &mut Linker<StoreState>, edition: Edition) -> Result<()> {
     Ok(())
 }
 
-impl Streams {
-    fn is_open(&self, fd: i32) -> bool {
-        (STDIN..=STDERR).contains(&fd) && self.closed & (1 << fd) == 0
-    }
-}
-
-impl JobState {
-    /// Whether this is a file that is open.
-    fn has_file(&self, fd: i32) -> bool {
-        let there = self.files.as_ref().map(|files| files.look(fd));
-        matches!(there, Some(Ok(descriptor)) if matches!(descriptor.what, table::What::File(_)))
-    }
-
-    /// Logs what was begun of a line when the guest ended.
-    pub(super) fn flush(&mut self) {
-        let Some(lines) = self.streams.lines.take() else {
-            return;
-        };
-        for line in lines.iter().filter(|line| !line.is_empty()) {
-            self.log(abi::Level::Info, line);
-        }
-    }
-
-    /// What was begun of a line.
-    fn line(&mut self, stream: usize) -> &mut Vec<u8> {
-        &mut self.streams.lines.get_or_insert_default()[stream]
-    }
-
-    /// Logs each line of what a guest says; what has no end yet waits for it. A line that is too long is cut
-    /// into several.
-    fn say_lines(&mut self, stream: usize, bytes: &[u8]) {
-        for part in bytes.split_inclusive(|byte| *byte == b'\n') {
-            let (text, ends) = match part.strip_suffix(b"\n") {
-                Some(text) => (text, true),
-                None => (part, false),
-            };
-            let mut rest = text;
-            loop {
-                let line = self.line(stream);
-                let room = abi::MAX_LOG_LINE - line.len();
-                if rest.len() <= room {
-                    line.extend_from_slice(rest);
-                    break;
-                }
-                let (now, later) = rest.split_at(room);
-                line.extend_from_slice(now);
-                rest = later;
-                let line = std::mem::take(line);
-                self.log(abi::Level::Info, &line);
-            }
-            if ends {
-                let line = std::mem::take(self.line(stream));
-                let line = line.strip_suffix(b"\r").unwrap_or(&line);
-                self.log(abi::Level::Info, line);
-            }
-        }
-    }
-}
-
 /// What a stream answers, if it is one.
 fn known(guest: &Guest<'_>, fd: i32, answer: i32) -> i32 {
     match guest.data().job.streams.is_open(fd) {
@@ -514,36 +437,6 @@ fn strings_sizes_get(
     Ok(errno::SUCCESS)
 }
 
-const REALTIME: i32 = 0;
-const MONOTONIC: i32 = 1;
-
-fn clock_res_get(mut guest: Guest<'_>, clock: i32, into: u32) -> Result<i32> {
-    if !matches!(clock, REALTIME | MONOTONIC) {
-        return Ok(errno::INVAL);
-    }
-    let (memory, state) = open(&mut guest)?;
-    put(memory, state, "clock_res_get", into, &1u64.to_le_bytes())?;
-    Ok(errno::SUCCESS)
-}
-
-fn clock_time_get(mut guest: Guest<'_>, clock: i32, _precision: i64, into: u32) -> Result<i32> {
-    let (memory, state) = open(&mut guest)?;
-    let Some(now) = time_of(state, clock) else {
-        return Ok(errno::INVAL);
-    };
-    put(memory, state, "clock_time_get", into, &now.to_le_bytes())?;
-    Ok(errno::SUCCESS)
-}
-
-/// Nanoseconds by one of the two clocks. Those of the CPU's time are not offered: a worker's other jobs would show.
-fn time_of(state: &mut StoreState, clock: i32) -> Option<i64> {
-    match clock {
-        REALTIME => Some(state.job.time_of_day()),
-        MONOTONIC => Some(state.job.clock()),
-        _ => None,
-    }
-}
-
 fn random_get(mut guest: Guest<'_>, at: u32, length: u32) -> Result<i32> {
     let (memory, state) = open(&mut guest)?;
     let range = check(memory, state, "random_get", at, length)?;
@@ -568,8 +461,7 @@ fn proc_exit(mut guest: Guest<'_>, code: i32) -> Result<()> {
 
 fn fd_close(mut guest: Guest<'_>, fd: i32) -> i32 {
     let state = guest.data_mut();
-    if state.job.streams.is_open(fd) {
-        state.job.streams.closed |= 1 << fd;
+    if state.job.streams.close(fd) {
         return errno::SUCCESS;
     }
     match Table::of(state)
@@ -683,38 +575,13 @@ fn fd_read(mut guest: Guest<'_>, fd: i32, list: u32, count: u32, into: u32) -> R
     if count > MOST_AT_ONCE {
         return Ok(errno::INVAL);
     }
-    if !is_stream {
-        let ranges = buffers(memory, state, "fd_read", list, count)?;
-        let read = files::read_into(memory, state, fd, ranges, None);
-        return files::tell_count(memory, state, "fd_read", read, into);
-    }
-    let mut read = 0;
-    for range in buffers(memory, state, "fd_read", list, count)? {
-        let (from, left) = unread(state);
-        let count = range.len().min(left);
-        let buffer = &mut memory[range.start..range.start + count];
-        // What a function was called with is in its arguments already.
-        state.job.job.payload().copy_to(from, buffer);
-        state.job.streams.read += count;
-        read += count;
-    }
-    let read = u32::try_from(read).unwrap_or(u32::MAX);
-    put(memory, state, "fd_read", into, &read.to_le_bytes())?;
-    Ok(errno::SUCCESS)
+    let ranges = buffers(memory, state, "fd_read", list, count)?;
+    let read = match is_stream {
+        true => Ok(streams::read_into(memory, state, ranges)),
+        false => files::read_into(memory, state, fd, ranges, None),
+    };
+    files::tell_count(memory, state, "fd_read", read, into)
 }
-
-/// Where the rest of standard input begins, and how long it is. Only a command has any: what else is called got its
-/// input already.
-fn unread(state: &StoreState) -> (usize, usize) {
-    let read = state.job.streams.read;
-    match state.world.entry {
-        Entry::Start => (read, state.job.job.payload().len() - read),
-        Entry::Handle | Entry::Function { .. } | Entry::Packed(_) | Entry::Extism { .. } => (0, 0),
-    }
-}
-
-/// The most bytes of lines that are taken in one call.
-const MOST_LINES: usize = 64 << 10;
 
 fn fd_write(mut guest: Guest<'_>, fd: i32, list: u32, count: u32, into: u32) -> Result<i32> {
     imports::needs_a_job(guest.data_mut(), "fd_write")?;
@@ -729,179 +596,10 @@ fn fd_write(mut guest: Guest<'_>, fd: i32, list: u32, count: u32, into: u32) -> 
     if count > MOST_AT_ONCE {
         return Ok(errno::INVAL);
     }
-    if !is_stream {
-        let ranges = buffers(memory, state, "fd_write", list, count)?;
-        let written = files::write_from(memory, state, fd, ranges, None);
-        return files::tell_count(memory, state, "fd_write", written, into);
-    }
-    let is_output = fd == STDOUT && state.world.entry == Entry::Start;
-    let mut written = 0;
-    for range in buffers(memory, state, "fd_write", list, count)? {
-        if is_output {
-            imports::say(state, &memory[range.clone()])?;
-            written += range.len();
-            continue;
-        }
-        // Lines cost the job nothing but its share of the log, so that one call must not say all too many. Whoever
-        // writes less than was asked for is called again, and can be stopped in between.
-        let taken = range.len().min(MOST_LINES - written);
-        let said = range.start..range.start + taken;
-        state
-            .job
-            .say_lines(usize::from(fd == STDOUT), &memory[said]);
-        written += taken;
-        if written == MOST_LINES {
-            break;
-        }
-    }
-    let written = u32::try_from(written).unwrap_or(u32::MAX);
-    put(memory, state, "fd_write", into, &written.to_le_bytes())?;
-    Ok(errno::SUCCESS)
-}
-
-/// Something that a guest waits for.
-struct Subscription {
-    userdata: u64,
-    event: Awaited,
-}
-
-#[derive(Clone, Copy)]
-enum Awaited {
-    /// So long from now.
-    Clock(Duration),
-    Read(i32),
-    Write(i32),
-    Wrong,
-}
-
-impl Subscription {
-    /// Userdata 8 │ tag 1 │ – │ from 16 on: clock 4 │ – 4 │ timeout 8 │ precision 8 │ flags 2, or descriptor 4.
-    /// The older edition has 8 more bytes before the clock.
-    fn size(edition: Edition) -> u32 {
-        match edition {
-            Edition::Unstable => 56,
-            Edition::Preview1 => 48,
-        }
-    }
-
-    fn read(bytes: &[u8], state: &mut StoreState, edition: Edition) -> Self {
-        const ABSOLUTE: u8 = 1;
-        let clock = match edition {
-            Edition::Unstable => 24,
-            Edition::Preview1 => 16,
-        };
-        let descriptor = u32_at(bytes, 16).cast_signed();
-        let event = match bytes[8] {
-            0 => {
-                let timeout = u64_at(bytes, clock + 8);
-                match time_of(state, u32_at(bytes, clock).cast_signed()) {
-                    None => Awaited::Wrong,
-                    Some(now) if bytes[clock + 24] & ABSOLUTE != 0 => Awaited::Clock(
-                        Duration::from_nanos(timeout.saturating_sub(now.cast_unsigned())),
-                    ),
-                    Some(_) => Awaited::Clock(Duration::from_nanos(timeout)),
-                }
-            }
-            1 => Awaited::Read(descriptor),
-            2 => Awaited::Write(descriptor),
-            _ => Awaited::Wrong,
-        };
-        Self {
-            userdata: u64_at(bytes, 0),
-            event,
-        }
-    }
-
-    /// What is to be told when `waited` has passed: error, type, bytes there, flags; `None` if it has not happened.
-    fn outcome(&self, state: &StoreState, waited: Duration) -> Option<(i32, u8, u64, u16)> {
-        const HANGUP: u16 = 1;
-        let streams = &state.job.streams;
-        match self.event {
-            Awaited::Clock(span) => (span <= waited).then_some((errno::SUCCESS, 0, 0, 0)),
-            Awaited::Read(fd) if fd == STDIN && streams.is_open(fd) => {
-                let left = unread(state).1 as u64;
-                Some((errno::SUCCESS, 1, left, if left == 0 { HANGUP } else { 0 }))
-            }
-            Awaited::Write(fd) if fd != STDIN && streams.is_open(fd) => {
-                Some((errno::SUCCESS, 2, 1, 0))
-            }
-            // A file is always ready.
-            Awaited::Read(fd) if state.job.has_file(fd) => Some((errno::SUCCESS, 1, 1, 0)),
-            Awaited::Write(fd) if state.job.has_file(fd) => Some((errno::SUCCESS, 2, 1, 0)),
-            Awaited::Read(_) => Some((errno::BADF, 1, 0, 0)),
-            Awaited::Write(_) => Some((errno::BADF, 2, 0, 0)),
-            Awaited::Wrong => Some((errno::INVAL, 0, 0, 0)),
-        }
-    }
-}
-
-/// Userdata 8 │ error 2 │ type 1 │ – 5 │ bytes there 8 │ flags 2 │ – 6
-const EVENT: u32 = 32;
-
-fn poll_oneoff(
-    mut guest: Guest<'_>,
-    edition: Edition,
-    list: u32,
-    events: u32,
-    count: u32,
-    into: u32,
-) -> Result<i32> {
-    const CALL: &str = "poll_oneoff";
-    imports::needs_a_job(guest.data_mut(), CALL)?;
-    let (memory, state) = open(&mut guest)?;
-    if count == 0 || count > MOST_AT_ONCE {
-        return Ok(errno::INVAL);
-    }
-    let size = Subscription::size(edition);
-    let list = check(memory, state, CALL, list, count.saturating_mul(size))?;
-    let room = check(memory, state, CALL, events, count.saturating_mul(EVENT))?;
-    let subscriptions: Vec<Subscription> = memory[list]
-        .chunks_exact(size as usize)
-        .map(|bytes| Subscription::read(bytes, state, edition))
-        .collect();
-    let is_ready = |state: &StoreState, waited| {
-        subscriptions
-            .iter()
-            .any(|subscription| subscription.outcome(state, waited).is_some())
+    let ranges = buffers(memory, state, "fd_write", list, count)?;
+    let written = match is_stream {
+        true => Ok(streams::write_from(memory, state, fd, ranges)?),
+        false => files::write_from(memory, state, fd, ranges, None),
     };
-    let mut waited = Duration::ZERO;
-    if !is_ready(state, waited) {
-        // Only clocks are left; the first to go off ends the wait.
-        let spans = subscriptions
-            .iter()
-            .filter_map(|subscription| match subscription.event {
-                Awaited::Clock(span) => Some(span),
-                Awaited::Read(_) | Awaited::Write(_) | Awaited::Wrong => None,
-            });
-        waited = spans.min().unwrap_or_default();
-        if !state.job.skip(waited) {
-            match state
-                .interrupt
-                .bell()
-                .recv_timeout(waited.min(crate::job::LONGEST))
-            {
-                Err(RecvTimeoutError::Timeout) => {}
-                Ok(()) | Err(RecvTimeoutError::Disconnected) => {
-                    return end(state, Outcome::Deadline);
-                }
-            }
-        }
-    }
-    let mut told = 0u32;
-    for subscription in &subscriptions {
-        let Some((error, kind, bytes, flags)) = subscription.outcome(state, waited) else {
-            continue;
-        };
-        let mut event = [0; EVENT as usize];
-        event[..8].copy_from_slice(&subscription.userdata.to_le_bytes());
-        event[8] = u8::try_from(error).unwrap_or(u8::MAX);
-        event[10] = kind;
-        event[16..24].copy_from_slice(&bytes.to_le_bytes());
-        event[24..26].copy_from_slice(&flags.to_le_bytes());
-        let at = room.start + (told * EVENT) as usize;
-        memory[at..at + event.len()].copy_from_slice(&event);
-        told += 1;
-    }
-    put(memory, state, CALL, into, &told.to_le_bytes())?;
-    Ok(errno::SUCCESS)
+    files::tell_count(memory, state, "fd_write", written, into)
 }

@@ -1,4 +1,4 @@
-//! The calls on what is open: the standard streams are answered by [`streams`](super), all else here.
+//! The calls on files and folders that are open.
 
 use std::mem::MaybeUninit;
 use std::ops::Range;

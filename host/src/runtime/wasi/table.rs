@@ -5,7 +5,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
-use super::{STDERR, StoreState};
+use super::StoreState;
+use super::streams::STDERR;
 use crate::folder::{FolderAccess, Grant, Grants};
 use crate::sys::beneath;
 
