@@ -11,9 +11,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use cofferdam::{
-    BuildError, Entry, Folder, FolderAccess, FolderError, Guest, GuestSource, Hardening,
-    InstancePolicy, Isolation, Job, Layer, LinkKind, Outcome, PoolBuilder, Reply, Standing,
-    StartMethod,
+    BuildError, ByteSize, Entry, Folder, FolderAccess, FolderError, Guest, GuestSource, Hardening,
+    InstancePolicy, Isolation, Job, Layer, Outcome, PoolBuilder, Region, RegionAccess, Reply,
+    Standing,
 };
 use tempfile::TempDir;
 
@@ -945,6 +945,39 @@ fn pools_with_other_folders_find_their_own_and_only_those() {
             let expected = numbers(&[0, 0]) + &format!("[{name}] ") + &numbers(&[NOENT]);
             assert_eq!(said(&reply(pool, Job::new(""))), expected, "{place}");
         }
+    }
+}
+
+#[test]
+fn as_many_folders_as_there_may_be_come_to_every_worker_in_their_order() {
+    let mut script = Script::new();
+    for folder in 0..16 {
+        script = script
+            .open_with(I(ROOT + folder), "name", 0, READ, 0, 0)
+            .read(Cell(0));
+    }
+    let script = script.call("fd_prestat_get", &[I(ROOT + 16), At(0)]);
+    let guest = script.guest();
+    let names: Vec<String> = (0..16).map(|folder| format!("{folder:02}")).collect();
+    let expected: String = names
+        .iter()
+        .map(|name| numbers(&[0, 0]) + "[" + name + "] ")
+        .collect();
+    let region = Region::new(ByteSize::from_kib(4), RegionAccess::ReadOnly).unwrap();
+    for (place, mut builder) in places(&guest) {
+        let rooms: Vec<Room> = names
+            .iter()
+            .map(|name| Room::new().with("name", name))
+            .collect();
+        for (room, name) in rooms.iter().zip(&names) {
+            // As long as a path may be.
+            let path = format!("{name}{}", "\"".repeat(510));
+            builder = builder.dir(Folder::new(room.path(""), path, ReadWrite));
+        }
+        // Its descriptor comes before theirs.
+        let pool = builder.region(&region).build().unwrap();
+        let seen = reply(&pool, Job::new(""));
+        assert_eq!(said(&seen), expected.clone() + &numbers(&[BADF]), "{place}");
     }
 }
 

@@ -67,6 +67,7 @@ struct Written {
     env: BTreeMap<String, String>,
     #[serde(default)]
     config: BTreeMap<String, String>,
+    #[serde(default)]
     dirs: Vec<String>,
     seed: Option<u64>,
     #[serde(default, rename = "case")]
