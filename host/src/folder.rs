@@ -164,8 +164,8 @@ impl Folder {
         self.access
     }
 
-    /// The same, if its host's path is from this folder.
-    pub(crate) fn from(self, home: &Path) -> Self {
+    /// The same, with its host's path taken from this folder on.
+    pub(crate) fn relative_to(self, home: &Path) -> Self {
         Self {
             host: home.join(&self.host),
             ..self

@@ -166,7 +166,9 @@ impl Written {
     /// The folders, from the manifest's own.
     fn dirs(&self, home: &Path) -> Result<Vec<Folder>, FolderError> {
         let folders = self.dirs.iter().map(|text| text.parse::<Folder>());
-        folders.map(|folder| Ok(folder?.from(home))).collect()
+        folders
+            .map(|folder| Ok(folder?.relative_to(home)))
+            .collect()
     }
 
     fn entry(&self) -> Result<Option<Entry>, String> {

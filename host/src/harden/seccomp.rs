@@ -127,6 +127,7 @@ const THREAD: &[i64] = &[
 /// a filter cannot see, and Landlock decides.
 const READING: &[i64] = &[
     libc::SYS_openat2,
+    libc::SYS_fstatfs,
     libc::SYS_readlinkat,
     libc::SYS_getdents64,
     libc::SYS_lseek,

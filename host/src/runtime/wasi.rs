@@ -26,7 +26,7 @@ use crate::guest::Entry;
 use crate::guest::wasi::Edition;
 use crate::job::Outcome;
 use files::Way;
-use paths::{From, How};
+use paths::{How, Spot};
 use poll::{clock_res_get, clock_time_get, poll_oneoff};
 use streams::STDIN;
 
@@ -201,7 +201,7 @@ fn files_of(linker: &mut Linker<StoreState>, edition: Edition) -> Result<()> {
 /// The functions on paths.
 fn paths_of(linker: &mut Linker<StoreState>, edition: Edition) -> Result<()> {
     let module = edition.module();
-    let from = |fd, path, length| From { fd, path, length };
+    let from = |fd, path, length| Spot { fd, path, length };
     linker
         .func_wrap(
             module,

@@ -47,6 +47,7 @@ impl Args {
             (!self.post.is_empty(), "--post"),
             (self.guest.entry().is_some(), "a function's name"),
             (self.region.is_some(), "--region"),
+            (!self.told.dirs.is_empty(), "--dir"),
             (self.seed.is_some(), "--seed"),
             (self.start.is_some(), "--start"),
             (self.limits.fuel.is_some(), "--fuel"),

@@ -2,14 +2,14 @@
 //!
 //! A path that leads out of its folder is answered with `perm`, as other runtimes do; what would change something by a
 //! folder that is read-only, with `rofs`. What is neither a file nor a folder is not opened (`notsup`): opening a device
-//! may do something, and a pipe has nobody at its other end.
+//! may do something, and a pipe has nobody at its other end. Nor is anything of `/proc`.
 
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 
 use rustix::fs::{
-    AtFlags, FileType, Mode, OFlags, RenameFlags, fstat, futimens, linkat, mkdirat, readlinkat_raw,
-    renameat_with, symlinkat, unlinkat,
+    AtFlags, FileType, Mode, OFlags, PROC_SUPER_MAGIC, RenameFlags, fstat, fstatfs, futimens,
+    linkat, mkdirat, readlinkat_raw, renameat_with, symlinkat, unlinkat,
 };
 use rustix::io::Errno;
 
@@ -29,7 +29,7 @@ const FOLLOW: i32 = 1;
 
 /// Where a path begins, and where it lies in the guest's memory.
 #[derive(Clone, Copy)]
-pub(super) struct From {
+pub(super) struct Spot {
     pub(super) fd: i32,
     pub(super) path: u32,
     pub(super) length: u32,
@@ -55,7 +55,7 @@ fn path(bytes: &[u8]) -> Result<&[u8], Errno> {
 fn at(
     guest: &mut Guest<'_>,
     call: &str,
-    from: From,
+    from: Spot,
     act: impl FnOnce(&Descriptor, &[u8]) -> Result<(), Errno>,
 ) -> wasmtime::Result<i32> {
     if !has_files(guest, call)? {
@@ -71,7 +71,7 @@ fn at(
 fn at_both(
     guest: &mut Guest<'_>,
     call: &str,
-    [from, to]: [From; 2],
+    [from, to]: [Spot; 2],
     act: impl FnOnce(Named<'_>, Named<'_>) -> Result<(), Errno>,
 ) -> wasmtime::Result<i32> {
     if !has_files(guest, call)? {
@@ -93,7 +93,7 @@ fn at_both(
     answer(acted)
 }
 
-pub(super) fn path_create_directory(mut guest: Guest<'_>, from: From) -> wasmtime::Result<i32> {
+pub(super) fn path_create_directory(mut guest: Guest<'_>, from: Spot) -> wasmtime::Result<i32> {
     at(&mut guest, "path_create_directory", from, |folder, path| {
         folder.may_change()?;
         let named = Named::find(folder.base()?, path)?;
@@ -101,7 +101,7 @@ pub(super) fn path_create_directory(mut guest: Guest<'_>, from: From) -> wasmtim
     })
 }
 
-pub(super) fn path_remove_directory(mut guest: Guest<'_>, from: From) -> wasmtime::Result<i32> {
+pub(super) fn path_remove_directory(mut guest: Guest<'_>, from: Spot) -> wasmtime::Result<i32> {
     at(&mut guest, "path_remove_directory", from, |folder, path| {
         folder.may_change()?;
         let named = Named::find(folder.base()?, path)?;
@@ -109,7 +109,7 @@ pub(super) fn path_remove_directory(mut guest: Guest<'_>, from: From) -> wasmtim
     })
 }
 
-pub(super) fn path_unlink_file(mut guest: Guest<'_>, from: From) -> wasmtime::Result<i32> {
+pub(super) fn path_unlink_file(mut guest: Guest<'_>, from: Spot) -> wasmtime::Result<i32> {
     at(&mut guest, "path_unlink_file", from, |folder, path| {
         folder.may_change()?;
         let named = Named::find(folder.base()?, path)?;
@@ -118,7 +118,7 @@ pub(super) fn path_unlink_file(mut guest: Guest<'_>, from: From) -> wasmtime::Re
     })
 }
 
-pub(super) fn path_rename(mut guest: Guest<'_>, both: [From; 2]) -> wasmtime::Result<i32> {
+pub(super) fn path_rename(mut guest: Guest<'_>, both: [Spot; 2]) -> wasmtime::Result<i32> {
     at_both(&mut guest, "path_rename", both, |old, new| {
         old.as_meant()?;
         if new.wants_a_folder() && old.kind()? != FileType::Directory {
@@ -132,7 +132,7 @@ pub(super) fn path_rename(mut guest: Guest<'_>, both: [From; 2]) -> wasmtime::Re
 pub(super) fn path_link(
     mut guest: Guest<'_>,
     lookup: i32,
-    both: [From; 2],
+    both: [Spot; 2],
 ) -> wasmtime::Result<i32> {
     at_both(&mut guest, "path_link", both, |old, new| {
         // As others have it: what is linked is what the path names.
@@ -153,7 +153,7 @@ pub(super) fn path_link(
 pub(super) fn path_symlink(
     mut guest: Guest<'_>,
     [target, length]: [u32; 2],
-    from: From,
+    from: Spot,
 ) -> wasmtime::Result<i32> {
     const CALL: &str = "path_symlink";
     if !has_files(&mut guest, CALL)? {
@@ -178,7 +178,7 @@ pub(super) fn path_symlink(
 
 pub(super) fn path_readlink(
     mut guest: Guest<'_>,
-    from: From,
+    from: Spot,
     [into, room]: [u32; 2],
     told: u32,
 ) -> wasmtime::Result<i32> {
@@ -208,7 +208,7 @@ pub(super) fn path_filestat_get(
     mut guest: Guest<'_>,
     edition: Edition,
     lookup: i32,
-    from: From,
+    from: Spot,
     into: u32,
 ) -> wasmtime::Result<i32> {
     const CALL: &str = "path_filestat_get";
@@ -238,7 +238,7 @@ pub(super) fn path_filestat_get(
 pub(super) fn path_filestat_set_times(
     mut guest: Guest<'_>,
     lookup: i32,
-    from: From,
+    from: Spot,
     [read, written]: [i64; 2],
     which: i32,
 ) -> wasmtime::Result<i32> {
@@ -256,7 +256,7 @@ pub(super) fn path_filestat_set_times(
     )
 }
 
-/// Opens a file or a folder, and nothing else.
+/// Opens a file or a folder, and nothing else; and nothing of `/proc`.
 fn open_safely(
     folder: &Descriptor,
     path: &[u8],
@@ -288,7 +288,11 @@ fn open_safely(
     };
     let opened = beneath::open(base, path, wanted, mode)?;
     let kind = kind(&opened)?;
-    Ok((opened, kind))
+    // By `/proc` a guest that was granted all of `/` could write into the memory of the very process that runs it.
+    match fstatfs(&opened)?.f_type == PROC_SUPER_MAGIC {
+        true => Err(Errno::NOTSUP),
+        false => Ok((opened, kind)),
+    }
 }
 
 /// How a file is to be opened, as `path_open` has it.
@@ -377,7 +381,7 @@ impl How {
 
 pub(super) fn path_open(
     mut guest: Guest<'_>,
-    from: From,
+    from: Spot,
     how: How,
     into: u32,
 ) -> wasmtime::Result<i32> {

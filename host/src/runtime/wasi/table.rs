@@ -10,9 +10,9 @@ use super::streams::STDERR;
 use crate::folder::{FolderAccess, Grant, Grants};
 use crate::sys::beneath;
 
-/// Files and folders that a job may have open at once, beside the folders that were granted. Toolchains take for
-/// granted what POSIX asks for, which is 20; compilers and archivers were seen with some dozens. A worker process may
-/// have few more.
+/// Files and folders that a job may have open at once, beside the folders that were granted. POSIX promises a program 20
+/// (`_POSIX_OPEN_MAX`); a host usually has 1024, which all its workers in threads share. A worker process may have few
+/// more than this.
 pub(crate) const MOST_OPEN: usize = 128;
 
 /// The first number after the streams'.
