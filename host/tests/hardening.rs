@@ -149,6 +149,45 @@ fn a_worker_that_cannot_be_hardened_as_required_does_not_start() {
     }
 }
 
+/// Makes a folder in the first one that was granted, and exits with the number of what came of it.
+const MAKES_A_FOLDER: &str = r#"(module
+    (import "wasi_snapshot_preview1" "path_create_directory" (func $make (param i32 i32 i32) (result i32)))
+    (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+    (memory (export "memory") 1)
+    (data (i32.const 0) "made")
+    (func (export "_start") (call $exit (call $make (i32.const 3) (i32.const 0) (i32.const 4)))))"#;
+
+#[test]
+fn where_landlock_is_missing_a_folder_can_be_used_and_it_is_told_or_no_worker_starts() {
+    for start in ["exec", "fork"] {
+        let room = tempfile::tempdir().expect("a folder");
+        let folder = format!("{}::/data", room.path().display());
+        let run = |hardening| {
+            let arguments = [
+                "run",
+                // Or its compiler would be the first that cannot be hardened.
+                "--compile",
+                "inline",
+                "--start",
+                start,
+                "--hardening",
+                hardening,
+                "--dir",
+                &folder,
+                "--wat",
+                MAKES_A_FOLDER,
+            ];
+            run_without(&LANDLOCK, &arguments)
+        };
+        run("required").exits_with(125).says("landlock unavailable");
+        assert!(!room.path().join("made").exists());
+        run("best-effort")
+            .exits_with(0)
+            .says("landlock unavailable");
+        assert!(room.path().join("made").is_dir());
+    }
+}
+
 #[test]
 fn the_summary_names_every_layer() {
     let ended = run(["run", "--format", "json", "--input", "x", "@echo"]).exits_with(0);
