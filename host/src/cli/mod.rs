@@ -13,6 +13,7 @@ mod input;
 mod inspect;
 mod log;
 mod man;
+mod new;
 mod report;
 mod run;
 mod signals;
@@ -60,6 +61,7 @@ Examples:
   cofferdam compare --report out.html @blur      the same as a web page
   cofferdam run --env LANG=C tool.wasm -- -v     a WASI command
   cofferdam check plugin.wasm                    do its cases hold, everywhere?
+  cofferdam new --lang c plugin                  a guest of your own, to begin with
   cofferdam inspect guest.wasm                   is it a guest?
   cofferdam doctor                               is this machine quiet?
 
@@ -75,6 +77,7 @@ enum Command {
     Compare(Box<compare::Args>),
     Check(check::Args),
     Report(Box<report::Args>),
+    New(new::Args),
     Inspect(inspect::Args),
     Guests(guests::Args),
     Doctor(doctor::Args),
@@ -104,6 +107,7 @@ pub(crate) fn main() -> Exit {
         Command::Compare(args) => compare::compare(&args),
         Command::Check(args) => check::check(&args),
         Command::Report(args) => report::report(&args),
+        Command::New(args) => new::new(&args),
         Command::Inspect(args) => inspect::inspect(&args),
         Command::Guests(args) => guests::guests(&args),
         Command::Doctor(args) => doctor::doctor(&args),

@@ -1,0 +1,165 @@
+//! What a guest can be written in: its template, file by file.
+
+use clap::ValueEnum;
+
+use super::name::Name;
+
+/// A language that has a template. One that needs more than interface 1 gets its variant when its guests run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Language {
+    Rust,
+    C,
+    Zig,
+    #[value(name = "assemblyscript")]
+    AssemblyScript,
+}
+
+/// A path in the project, and what is in it.
+type File = (&'static str, &'static str);
+
+macro_rules! template {
+    ($path:literal) => {
+        include_str!(concat!("../../../templates/", $path))
+    };
+}
+
+macro_rules! sdk {
+    ($($name:literal),*) => {
+        [$((
+            concat!("cofferdam-guest/src/", $name),
+            include_str!(concat!("../../../../guest/src/", $name)),
+        )),*]
+    };
+}
+
+/// The SDK is handed over as it is here: it is in no registry, and a path into this repository would lead nowhere
+/// elsewhere. Imports declared by hand would need `unsafe`, and have no stand-in host for tests.
+const SDK: [File; 9] = sdk!(
+    "abi.rs",
+    "context.rs",
+    "entry.rs",
+    "imports.rs",
+    "lib.rs",
+    "region.rs",
+    "reply.rs",
+    "testing.rs",
+    "text.rs"
+);
+
+impl Language {
+    pub(super) const ALL: [Self; 4] = [Self::Rust, Self::C, Self::Zig, Self::AssemblyScript];
+
+    /// As it is typed.
+    pub(super) const fn word(self) -> &'static str {
+        match self {
+            Self::Rust => "rust",
+            Self::C => "c",
+            Self::Zig => "zig",
+            Self::AssemblyScript => "assemblyscript",
+        }
+    }
+
+    /// What has to be installed.
+    pub(super) const fn takes(self) -> &'static str {
+        match self {
+            Self::Rust => "cargo, and `rustup target add wasm32-unknown-unknown`",
+            Self::C => "a clang for WebAssembly: `python3 -m pip install ziglang` brings one",
+            Self::Zig => "Zig: `python3 -m pip install ziglang`",
+            Self::AssemblyScript => "Node and npm, which fetches the compiler",
+        }
+    }
+
+    const fn readme(self) -> &'static str {
+        match self {
+            Self::Rust => template!("rust/README.md"),
+            Self::C => template!("c/README.md"),
+            Self::Zig => template!("zig/README.md"),
+            Self::AssemblyScript => template!("assemblyscript/README.md"),
+        }
+    }
+
+    /// Where the built guest lies.
+    const fn module(self) -> &'static str {
+        match self {
+            Self::Rust => "target/wasm32-unknown-unknown/release/guest_name.wasm",
+            Self::C | Self::Zig => "guest-name.wasm",
+            Self::AssemblyScript => "build/guest-name.wasm",
+        }
+    }
+
+    /// The files that no other language has.
+    fn own(self) -> Vec<File> {
+        match self {
+            Self::Rust => {
+                let mut files = vec![
+                    (".gitignore", template!("rust/gitignore")),
+                    ("Cargo.toml", template!("rust/Cargo.toml.in")),
+                    ("src/lib.rs", template!("rust/src/lib.rs")),
+                    (
+                        "cofferdam-guest/Cargo.toml",
+                        template!("rust/sdk/Cargo.toml.in"),
+                    ),
+                    (
+                        "cofferdam-guest/LICENSE-MIT",
+                        include_str!("../../../../LICENSE-MIT"),
+                    ),
+                ];
+                files.extend(SDK);
+                files
+            }
+            Self::C => vec![
+                (".gitignore", template!("c/gitignore")),
+                ("src/cofferdam.h", template!("c/src/cofferdam.h")),
+                ("src/guest.c", template!("c/src/guest.c")),
+            ],
+            Self::Zig => vec![
+                (".gitignore", template!("zig/gitignore")),
+                ("src/cofferdam.zig", template!("zig/src/cofferdam.zig")),
+                ("src/main.zig", template!("zig/src/main.zig")),
+            ],
+            Self::AssemblyScript => vec![
+                (".gitignore", template!("assemblyscript/gitignore")),
+                ("package.json", template!("assemblyscript/package.json")),
+                (
+                    "assembly/tsconfig.json",
+                    template!("assemblyscript/assembly/tsconfig.json"),
+                ),
+                (
+                    "assembly/cofferdam.ts",
+                    template!("assemblyscript/assembly/cofferdam.ts"),
+                ),
+                (
+                    "assembly/index.ts",
+                    template!("assemblyscript/assembly/index.ts"),
+                ),
+            ],
+        }
+    }
+
+    /// Every file of a project of this name.
+    pub(super) fn files(self, name: &Name) -> Vec<(&'static str, String)> {
+        let cases = template!("cofferdam.toml").replace("path/to/guest.wasm", self.module());
+        let mut files = vec![
+            ("README.md", name.fill_in(self.readme())),
+            ("cofferdam.toml", name.fill_in(&cases)),
+        ];
+        for (path, text) in self.own() {
+            let text = text.replace("sdk-version", env!("CARGO_PKG_VERSION"));
+            files.push((path, name.fill_in(&text)));
+        }
+        files
+    }
+
+    /// The commands that build it: those of its README.
+    pub(super) fn build(self, name: &Name) -> Vec<String> {
+        let lines = self.readme().lines();
+        let block = lines
+            .skip_while(|line| *line != "## Build")
+            .skip_while(|line| *line != "```sh")
+            .skip(1);
+        block
+            .take_while(|line| *line != "```")
+            .map(|line| name.fill_in(line))
+            .collect()
+    }
+}
