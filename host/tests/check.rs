@@ -243,6 +243,42 @@ fn a_guest_that_breaks_on_an_input_that_nobody_thought_of_is_found() {
     assert!(told.contains("input_read was given"), "{told}");
 }
 
+/// Says `t` if it could have eleven pages, else `f`; it never takes more.
+fn adapts() -> String {
+    guest(
+        r#"(func (export "handle") (result i32)
+            (i32.store8 (i32.const 0) (i32.const 116))
+            (if (i32.lt_u (memory.size) (i32.const 11))
+                (then (if (i32.eq (memory.grow (i32.const 10)) (i32.const -1))
+                    (then (i32.store8 (i32.const 0) (i32.const 102))))))
+            (call $output_write (i32.const 0) (i32.const 1))
+            (i32.const 0))"#,
+    )
+}
+
+#[test]
+fn a_limit_that_changes_the_answer_in_silence_is_found() {
+    let project = Project::new(
+        &adapts(),
+        "[[case]]\nname = \"small\"\nmemory = \"512KiB\"\n",
+    );
+    let arguments = ["--calls", "2", "--random", "0"];
+    let told = stdout(&project.check(&arguments).exits_with(100));
+    assert!(told.contains("first call under wide limits:"), "{told}");
+    assert!(told.contains("-f") && told.contains("+t"), "{told}");
+}
+
+#[test]
+fn a_limit_that_suffices_or_that_the_outcome_tells_is_no_finding() {
+    let arguments = ["--calls", "2", "--random", "0"];
+    let enough = Project::new(&adapts(), "[[case]]\nname = \"large\"\noutput = \"t\"\n");
+    enough.check(&arguments).exits_with(0);
+    let manifest = "[[case]]\nname = \"too long\"\ninput = \"abc\"\nmax_output = \"2B\"\noutcome = \"output-limit\"\n";
+    Project::new(&echo(""), manifest)
+        .check(&arguments)
+        .exits_with(0);
+}
+
 #[test]
 fn every_expectation_that_is_missed_is_told_with_both_sides() {
     let cases = r#"

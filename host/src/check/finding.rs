@@ -39,6 +39,8 @@ pub enum Sort {
     Isolation,
     /// It changes from one call to the next, for no reason that could be found.
     Change,
+    /// It is something else where more may be used, though no limit ended it.
+    Limits,
     /// The guest breaks the interface, or its worker dies.
     Break,
 }
@@ -53,6 +55,8 @@ pub enum Call {
     Among(usize),
     /// The one after that of another case, on the same instance.
     After(String),
+    /// The first, where more may be used than the case says.
+    UnderWideLimits,
     /// That of a random input.
     Random {
         /// Its place, from 0.
@@ -83,7 +87,9 @@ impl Finding {
                 place.options(),
                 suite.guest.name()
             ),
-            (Call::Nth(_), None) => format!("cofferdam check --filter {:?}", case.name),
+            (Call::Nth(_), None) | (Call::UnderWideLimits, _) => {
+                format!("cofferdam check --filter {:?}", case.name)
+            }
             // It takes the others.
             (Call::Among(_) | Call::After(_) | Call::Random { .. }, _) => {
                 "cofferdam check".to_owned()
@@ -105,7 +111,9 @@ impl Finding {
             Call::Random { number, seed } => {
                 format!("cofferdam check --random {} --seed {seed}", number + 1)
             }
-            Call::Nth(_) | Call::Among(_) | Call::After(_) => "cofferdam check".to_owned(),
+            Call::Nth(_) | Call::Among(_) | Call::After(_) | Call::UnderWideLimits => {
+                "cofferdam check".to_owned()
+            }
         };
         Self {
             case: None,
@@ -151,6 +159,7 @@ impl fmt::Display for Call {
             Self::Nth(count) => write!(f, "call {count}"),
             Self::Among(workers) => write!(f, "among others on {workers} workers"),
             Self::After(name) => write!(f, "after `{}`", crate::mail::printable(name)),
+            Self::UnderWideLimits => f.write_str("first call under wide limits"),
             Self::Random { number, seed } => write!(f, "random input {number} of seed {seed}"),
         }
     }

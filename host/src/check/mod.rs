@@ -7,12 +7,14 @@
 //!   guest's kind allows,
 //! - for the first time, and again and again,
 //! - among the others on several workers, and after each of the others on an instance that is kept,
+//! - under its own limits, and with twice as much,
 //!
 //! and then random inputs in both isolations. Whatever differs from what was said, or from what was seen
 //! elsewhere, is a [`Finding`]: it says where, shows both sides, and how to see it again.
 
 mod case;
 mod finding;
+mod limits;
 mod manifest;
 mod places;
 mod random;

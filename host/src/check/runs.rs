@@ -77,14 +77,14 @@ pub struct Fuzzed {
 type Wanted = (Place, Limits, Option<u64>, usize);
 
 /// Pools of one guest; what they need is prepared once.
-struct Bench<'a> {
-    suite: &'a Suite,
+pub(super) struct Bench<'a> {
+    pub(super) suite: &'a Suite,
     options: &'a Options,
     prepared: Vec<(Wanted, Prepared)>,
 }
 
 impl Bench<'_> {
-    fn pool(
+    pub(super) fn pool(
         &mut self,
         place: Place,
         limits: Limits,
@@ -132,7 +132,7 @@ impl Bench<'_> {
     }
 }
 
-fn run(pool: &Pool, case: &Case) -> Seen {
+pub(super) fn run(pool: &Pool, case: &Case) -> Seen {
     match hand_in(pool, &case.input, &case.messages) {
         Ok(pending) => pending.wait(),
         Err(why) => Seen {
@@ -167,6 +167,7 @@ pub fn check(
     }
     bench.among_others(&places, &mut all)?;
     bench.after_each_other(&places, &mut all)?;
+    bench.under_wide_limits(&mut all)?;
     let fuzzed = bench.random_inputs()?;
     Ok((all, fuzzed))
 }

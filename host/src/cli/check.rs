@@ -82,8 +82,9 @@ A manifest (in it paths are from its own folder):
   timeout = \"100ms\"       # memory, max_output, fuel
 
 Each case runs in a thread and in a process, on fresh and on reused instances,
-the first time and the N-th, among all others, and after each of them. Then
-random inputs run in both isolations.
+the first time and the N-th, among all others, and after each of them, and in
+both isolations with twice its memory, stack and output. Then random inputs run
+in both isolations.
 
 Exit codes: 0 all is well · 100 something was found · 4 no case was selected
   2 usage · 126 the guest cannot be run · 127 not found";
