@@ -2,6 +2,7 @@
 
 mod common;
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -37,7 +38,9 @@ fn behaviours() -> Option<Vec<u8>> {
         .iter()
         .any(|sign| why.contains(sign));
         assert!(is_missing, "{why}");
-        eprintln!(
+        // Past the harness, which keeps to itself what a test that passes says.
+        let _ = writeln!(
+            std::io::stderr(),
             "SKIPPED: the plugin cannot be built here: it takes `rustup target add wasm32-unknown-unknown` and the crate extism-pdk: {why}"
         );
         return None;

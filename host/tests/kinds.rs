@@ -6,10 +6,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use cofferdam::{
-    Entry, Guest, InstancePolicy, Isolation, Job, Limits, LinkKind, Outcome, Packed, Pool,
-    PoolBuilder, StartMethod, TrapKind,
-};
+use cofferdam::{Entry, Guest, Isolation, Job, Limits, Outcome, Packed, PoolBuilder, TrapKind};
 
 use common::everywhere::{Ending, build, ending, everywhere, output, places};
 use common::{complete, limits, reply};

@@ -120,6 +120,9 @@ impl Pool {
     /// log lines. [`Limits::memory`] bounds the private memory of each of its processes, and [`Limits::output`] and
     /// the deadline hold as they do for guests; the rest of the limits, and every setting that is about guests, start
     /// methods or links, means nothing to it. It is **not sandboxed**.
+    ///
+    /// [`Limits::memory`]: crate::Limits::memory
+    /// [`Limits::output`]: crate::Limits::output
     pub fn native(command: Native) -> PoolBuilder {
         PoolBuilder::new(Work::Native(command)).isolation(Isolation::Process)
     }
