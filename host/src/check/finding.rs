@@ -142,8 +142,10 @@ fn typed(suite: &Suite, case: &Case) -> Option<String> {
         || !suite.env.is_empty()
         || !suite.dirs.is_empty()
         || suite.seed.is_some();
-    let is_plain = matches!(suite.guest.entry(), Entry::Handle | Entry::Start)
-        && !is_told
+    let is_plain = matches!(
+        suite.guest.entry(),
+        Entry::Handle | Entry::Start | Entry::Run | Entry::Worker
+    ) && !is_told
         && case.limits == Limits::default()
         && case.messages.is_empty();
     let text = std::str::from_utf8(&case.input).ok()?;

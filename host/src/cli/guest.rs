@@ -140,7 +140,7 @@ impl ToldArgs {
             )));
         }
         let hears_args = match guest.entry() {
-            Entry::Start | Entry::Function { .. } => true,
+            Entry::Start | Entry::Run | Entry::Function { .. } => true,
             Entry::Handle if self.env.is_empty() && self.args.is_empty() => true,
             Entry::Handle => {
                 return Err(Failure::usage(format!(
@@ -157,7 +157,7 @@ impl ToldArgs {
             ));
         }
         let args = match guest.entry() {
-            Entry::Start => self.args.clone(),
+            Entry::Start | Entry::Run => self.args.clone(),
             _ => Vec::new(),
         };
         Ok(Told {

@@ -81,6 +81,8 @@ fn kind(entry: &Entry) -> &'static str {
     match entry {
         Entry::Handle => "interface-1",
         Entry::Start => "wasi-command",
+        Entry::Run => "component-command",
+        Entry::Worker => "component-worker",
         Entry::Function { .. } => "function",
         Entry::Packed(_) => "packed-u64",
         Entry::Extism { .. } => "extism-plugin",
@@ -93,6 +95,8 @@ fn why(entry: &Entry) -> &'static str {
     match entry {
         Entry::Handle => "it exports the marker cofferdam_abi_1",
         Entry::Start => "it exports _start and asks for nothing but WASI",
+        Entry::Run => "it exports wasi:cli/run",
+        Entry::Worker => "it exports the function handle",
         Entry::Function { .. } => "--invoke names it",
         Entry::Packed(_) => "--packed names it",
         Entry::Extism { .. } => "it imports Extism's functions, or --call names it",
@@ -108,6 +112,12 @@ fn granted(entry: &Entry) -> &'static str {
         }
         Entry::Start => {
             "standard streams, clocks, random bytes; arguments, variables and folders (--dir) that are given to it; no other files, no network"
+        }
+        Entry::Run => {
+            "standard streams, clocks, random bytes; arguments and variables that are given to it; no files, no network"
+        }
+        Entry::Worker => {
+            "messages, lines for the log, clocks, random bytes; variables that are given to it; no files, no network"
         }
         Entry::Extism { .. } => {
             "its input, output, variables and log; the settings that are given to it; what WASI offers, with the folders (--dir) that are given to it; no other files, no network"
@@ -166,7 +176,7 @@ impl Finding<'_> {
         let guest = self.guest.as_ref().ok();
         let object = serde_json::json!({
             "name": self.name,
-            "kind": guest.map_or("core-module", |guest| kind(guest.entry())),
+            "kind": guest.map_or(if self.anatomy.component { "component" } else { "core-module" }, |guest| kind(guest.entry())),
             "why": guest.map(|guest| why(guest.entry())),
             "runs": guest.is_some(),
             "why_not": self.guest.as_ref().err(),
@@ -194,7 +204,17 @@ impl Finding<'_> {
                 row("size", &size.to_string())?;
                 row("sha256", &guest.sha256())?;
             }
-            Err(why) => row("kind", &format!("a core module, not a guest: {why}"))?,
+            Err(why) => row(
+                "kind",
+                &format!(
+                    "{}, not a guest: {why}",
+                    if anatomy.component {
+                        "a component"
+                    } else {
+                        "a core module"
+                    }
+                ),
+            )?,
         }
         if let Some(name) = &anatomy.name {
             row("name", &printable(name))?;

@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 
 use clap::builder::RangedU64ValueParser;
 use cofferdam::{
-    Completion, Death, Entry, Exit, GuestSource, Hardening, Incident, Job, Lost, Outbox, Outcome,
-    Pool, PoolBuilder, Region, TimeSpan,
+    Completion, Death, Exit, GuestSource, Hardening, Incident, Job, Lost, Outbox, Outcome, Pool,
+    PoolBuilder, Region, TimeSpan,
 };
 use crossbeam_channel::{Receiver, Sender, never, select};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -260,7 +260,7 @@ impl Args {
     fn guest(&self) -> Result<Begun, Failure> {
         let guest = self.guest.load()?;
         let Told { args, env, config } = self.told.told(&guest)?;
-        let is_command = *guest.entry() == Entry::Start;
+        let is_command = guest.entry().is_command();
         if is_command && matches!(self.instance, InstanceArg::Reused) {
             return Err(Failure::usage(format!(
                 "--instance reused: {} is a command, which ends with its job: leave it out",

@@ -4,8 +4,8 @@ use std::fmt;
 
 use serde::Serialize;
 use wasmparser::{
-    BinaryReaderError, CompositeInnerType, ExternalKind, FuncType, KnownCustom, Name, Parser,
-    Payload, TypeRef, ValType,
+    BinaryReaderError, ComponentExternalKind, CompositeInnerType, Encoding, ExternalKind, FuncType,
+    KnownCustom, Name, Parser, Payload, TypeRef, ValType,
 };
 
 use super::footprint::Table;
@@ -19,6 +19,9 @@ pub struct Anatomy {
     pub imports: Vec<Extern>,
     /// What it exports.
     pub exports: Vec<Extern>,
+    /// Whether it is a component. Its imports and exports are then its own, mostly whole interfaces of the type
+    /// `instance`; memories, tables and functions are those of all modules in it.
+    pub component: bool,
     /// Its own linear memories.
     pub memories: Vec<Memory>,
     /// Functions with a body.
@@ -116,6 +119,11 @@ struct Reader {
     memories: Vec<Memory>,
     tables: Vec<Table>,
     imported_functions: usize,
+    component: bool,
+    /// What is being read: the whole is at depth 1.
+    depth: usize,
+    /// Functions with a body of the modules that were read.
+    bodies: usize,
     start: bool,
     sections: Vec<(String, usize)>,
     name: Option<String>,
@@ -126,6 +134,54 @@ impl Reader {
     fn read(mut self, wasm: &[u8]) -> Result<Anatomy, Oddity> {
         for payload in Parser::new(0).parse_all(wasm) {
             let payload = payload?;
+            match &payload {
+                Payload::Version { encoding, .. } => {
+                    self.depth += 1;
+                    self.component |= *encoding == Encoding::Component;
+                    self.types.clear();
+                    self.functions.clear();
+                    self.imported_functions = 0;
+                }
+                Payload::End(_) => {
+                    self.depth -= 1;
+                    self.bodies += self.functions.len() - self.imported_functions;
+                    self.functions.clear();
+                    self.imported_functions = 0;
+                }
+                Payload::ComponentImportSection(section) if self.depth == 1 => {
+                    for import in section.clone() {
+                        let import = import?;
+                        Self::bound(self.imports.len(), "imports")?;
+                        self.imports.push(Extern {
+                            module: String::new(),
+                            name: import.name.name.to_owned(),
+                            ty: component_kind(import.ty.kind()).to_owned(),
+                        });
+                    }
+                }
+                Payload::ComponentExportSection(section) if self.depth == 1 => {
+                    for export in section.clone() {
+                        let export = export?;
+                        Self::bound(self.exports.len(), "exports")?;
+                        self.exports.push(Extern {
+                            module: String::new(),
+                            name: export.name.name.to_owned(),
+                            ty: component_kind(export.kind).to_owned(),
+                        });
+                    }
+                }
+                _ => {}
+            }
+            // What modules within a component have between each other is nobody else's concern.
+            if self.component
+                && matches!(
+                    payload,
+                    Payload::ImportSection(_) | Payload::ExportSection(_)
+                )
+            {
+                self.inner(&payload)?;
+                continue;
+            }
             if let Some((id, range)) = payload.as_section() {
                 self.sections
                     .push((section_name(id, &payload), range.len()));
@@ -221,10 +277,11 @@ impl Reader {
                 _ => {}
             }
         }
-        let functions = self.functions.len() - self.imported_functions;
+        let functions = self.bodies;
         Ok(Anatomy {
             imports: self.imports,
             exports: self.exports,
+            component: self.component,
             memories: self.memories,
             functions: u32::try_from(functions).unwrap_or(u32::MAX),
             start: self.start,
@@ -233,6 +290,20 @@ impl Reader {
             producers: self.producers,
             tables: self.tables,
         })
+    }
+
+    /// Counts the functions that a module in a component imports: they have no body in it.
+    fn inner(&mut self, payload: &Payload<'_>) -> Result<(), Oddity> {
+        let Payload::ImportSection(section) = payload else {
+            return Ok(());
+        };
+        for import in section.clone().into_imports() {
+            if let TypeRef::Func(index) | TypeRef::FuncExact(index) = import?.ty {
+                self.functions.push(index);
+                self.imported_functions += 1;
+            }
+        }
+        Ok(())
     }
 
     /// Refuses a module with more of something than any has.
@@ -268,6 +339,17 @@ impl Reader {
             ExternalKind::Global => "global".to_owned(),
             ExternalKind::Tag => "tag".to_owned(),
         }
+    }
+}
+
+fn component_kind(kind: ComponentExternalKind) -> &'static str {
+    match kind {
+        ComponentExternalKind::Module => "module",
+        ComponentExternalKind::Func => "func",
+        ComponentExternalKind::Value => "value",
+        ComponentExternalKind::Type => "type",
+        ComponentExternalKind::Instance => "instance",
+        ComponentExternalKind::Component => "component",
     }
 }
 

@@ -9,6 +9,8 @@
 //! | [`Entry::Start`] | standard input | standard output | `_start` returns, or exit code 0 |
 //! | [`Entry::Function`] | numbers as text | its results as text | it returns |
 //! | [`Entry::Packed`] | bytes behind a pointer | bytes behind a pointer | it returns |
+//! | [`Entry::Run`] | standard input | standard output | `run` returns well, or exit code 0 |
+//! | [`Entry::Worker`] | the argument of `handle` | its result | it returns well |
 //! | [`Entry::Extism`] | pulled by `input_load_u64` | named by `output_set` | it returns 0 or nothing, and no error is set |
 
 use std::fmt;
@@ -18,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use super::anatomy::{Anatomy, Extern};
 use super::interface::wants;
-use super::{GuestError, extism, interface, wasi};
+use super::{GuestError, component, extism, interface, wasi};
 use crate::mail::printable;
 
 /// What of a guest is called for a job.
@@ -40,6 +42,11 @@ pub enum Entry {
     /// An exported function that is given a pointer and a length, and returns both of its answer in one
     /// `i64`: the pointer in the upper half.
     Packed(Packed),
+    /// `wasi:cli/run` of a component: a WASI preview 2 command. As with [`Entry::Start`], each job gets a fresh
+    /// instance.
+    Run,
+    /// `handle` of a component of the world `cofferdam:guest/worker` (`guest/wit/worker.wit`).
+    Worker,
     /// An exported function of an Extism plugin, which pulls its input and names its output by Extism's host
     /// functions. Its variables live as long as its instance.
     Extism {
@@ -92,6 +99,9 @@ impl Entry {
     /// # Errors
     /// What keeps it from being any of them.
     pub(super) fn detect(anatomy: &Anatomy) -> Result<Self, GuestError> {
+        if anatomy.component {
+            return component::detect(anatomy);
+        }
         let imports_from =
             |is: fn(&str) -> bool| anatomy.imports.iter().any(|import| is(&import.module));
         let is_marked = anatomy.export(abi::MARKER).is_some();
@@ -129,7 +139,19 @@ impl Entry {
     /// # Errors
     /// What is missing, or of another type.
     pub(super) fn check(&self, anatomy: &Anatomy) -> Result<(), GuestError> {
+        match (self.is_component(), anatomy.component) {
+            (true, true) => {
+                return match component::detect(anatomy)? == *self {
+                    true => Ok(()),
+                    false => Err(GuestError::Component),
+                };
+            }
+            (false, true) => return Err(GuestError::Component),
+            (true, false) => return Err(GuestError::NoComponent),
+            (false, false) => {}
+        }
         match self {
+            Self::Run | Self::Worker => Err(GuestError::NoComponent),
             Self::Handle => interface::check(anatomy),
             Self::Start => {
                 wasi::check(anatomy)?;
@@ -178,7 +200,8 @@ impl Entry {
     #[must_use]
     pub(crate) fn knows_folders(&self) -> bool {
         match self {
-            Self::Handle => false,
+            // Preview 2 has its own functions on files, and none of them is offered.
+            Self::Handle | Self::Run | Self::Worker => false,
             Self::Start | Self::Function { .. } | Self::Packed(_) | Self::Extism { .. } => true,
         }
     }
@@ -187,8 +210,38 @@ impl Entry {
     #[must_use]
     pub fn may_be_reused(&self) -> bool {
         match self {
-            Self::Start => false,
-            Self::Handle | Self::Function { .. } | Self::Packed(_) | Self::Extism { .. } => true,
+            Self::Start | Self::Run => false,
+            Self::Handle
+            | Self::Function { .. }
+            | Self::Packed(_)
+            | Self::Extism { .. }
+            | Self::Worker => true,
+        }
+    }
+
+    /// Whether it is a command of WASI, which is told arguments, reads its job from standard input, and ends with it.
+    #[must_use]
+    pub fn is_command(&self) -> bool {
+        match self {
+            Self::Start | Self::Run => true,
+            Self::Handle
+            | Self::Function { .. }
+            | Self::Packed(_)
+            | Self::Extism { .. }
+            | Self::Worker => false,
+        }
+    }
+
+    /// Whether what is entered is a component.
+    #[must_use]
+    pub fn is_component(&self) -> bool {
+        match self {
+            Self::Run | Self::Worker => true,
+            Self::Start
+            | Self::Handle
+            | Self::Function { .. }
+            | Self::Packed(_)
+            | Self::Extism { .. } => false,
         }
     }
 }
@@ -219,6 +272,8 @@ impl fmt::Display for Entry {
         match self {
             Self::Handle => f.write_str("a guest of interface 1"),
             Self::Start => f.write_str("a WASI preview 1 command"),
+            Self::Run => f.write_str("a component, a WASI preview 2 command"),
+            Self::Worker => f.write_str("a component of the world cofferdam:guest/worker"),
             Self::Function { name } => write!(f, "a module whose `{}` is called", printable(name)),
             Self::Packed(packed) => write!(
                 f,

@@ -14,11 +14,24 @@ pub enum GuestError {
     /// Not wasm in either of its forms.
     #[error("it is {0}, not WebAssembly: a guest is a .wasm module or a .wat text")]
     NotWasm(&'static str),
-    /// A component, which is another kind of file.
+    /// A component that was to be entered as a module, by name.
     #[error(
-        "it is a WebAssembly component, and this version runs core modules: build it for wasm32-unknown-unknown instead"
+        "it is a WebAssembly component, which is entered by what it exports: leave out --invoke, --packed and --call"
     )]
     Component,
+    /// A module that was to be entered as a component.
+    #[error("it is a core module, and was to be entered as a component")]
+    NoComponent,
+    /// A component that exports nothing by which it could be entered.
+    #[error(
+        "it is a WebAssembly component that exports neither `wasi:cli/run@0.2.x`, as a command does, nor the function \
+         `handle` of the world cofferdam:guest/worker (guest/wit/worker.wit): there are {}",
+        if known.is_empty() { "none".to_owned() } else { known.join(", ") }
+    )]
+    NoComponentEntry {
+        /// What it exports.
+        known: Vec<String>,
+    },
     /// The text format has a mistake.
     #[error("its text is not valid:\n{}", printable_lines(.0))]
     InvalidText(String),

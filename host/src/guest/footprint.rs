@@ -22,6 +22,8 @@ pub(crate) struct Footprint {
     pub(crate) most_elements: Option<u64>,
     /// What making an instance does.
     pub(crate) making: Making,
+    /// Whether it is a component: one instance of it is several of modules.
+    pub(crate) component: bool,
 }
 
 /// What happens when an instance is made.
@@ -58,7 +60,9 @@ impl Footprint {
             initial_bytes: initial,
             tables: count(anatomy.tables.len()),
             most_elements,
-            making: if anatomy.start || initializes {
+            component: anatomy.component,
+            // What a component does to fill its memories is guest code, more often than not.
+            making: if anatomy.component || anatomy.start || initializes {
                 Making::RunsGuest
             } else {
                 Making::Silent
@@ -91,6 +95,7 @@ mod tests {
                 tables: 2,
                 most_elements: Some(7),
                 making: Making::Silent,
+                component: false,
             }
         );
     }

@@ -2,7 +2,7 @@
 
 use super::GuestError;
 
-/// Turns text into binary and passes binary modules on.
+/// Turns text into binary and passes binary modules and components on.
 ///
 /// # Errors
 /// Names what the bytes are instead, where they are something known.
@@ -11,7 +11,8 @@ pub(super) fn to_binary(bytes: &[u8]) -> Result<Vec<u8>, GuestError> {
         [] => Err(GuestError::Empty),
         // Magic, then a version of 16 bits and a layer of 16 bits: 1 and 0 make a core module.
         [0x00, b'a', b's', b'm', 0x01, 0x00, 0x00, 0x00, ..] => Ok(bytes.to_vec()),
-        [0x00, b'a', b's', b'm', _, _, 0x01, 0x00, ..] => Err(GuestError::Component),
+        // Layer 1 makes a component, in its one version so far.
+        [0x00, b'a', b's', b'm', 0x0d, 0x00, 0x01, 0x00, ..] => Ok(bytes.to_vec()),
         [0x00, b'a', b's', b'm', rest @ ..] if rest.len() < 4 => {
             Err(GuestError::Invalid("it ends within its header".to_owned()))
         }

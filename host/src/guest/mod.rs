@@ -2,10 +2,11 @@
 //!
 //! Everything here is decided from the bytes alone, before anything is compiled: where they come
 //! from ([`source`]), what they are ([`form`]), what the module looks like from outside ([`anatomy`]), and
-//! how a job can enter it ([`entry`]): by [`interface`] 1, as a command of [`wasi`], or by a name that
-//! somebody gives. A guest that passes is a [`Guest`].
+//! how a job can enter it ([`entry`]): by [`interface`] 1, as a command of [`wasi`], by what a [`component`]
+//! exports, or by a name that somebody gives. A guest that passes is a [`Guest`].
 
 mod anatomy;
+pub(crate) mod component;
 mod embedded;
 mod entry;
 mod error;

@@ -102,6 +102,11 @@ impl Demand {
         }
     }
 
+    /// Whether the guest is a component.
+    pub(super) fn is_component(self) -> bool {
+        self.footprint.component
+    }
+
     /// The same for so many instances.
     #[cfg(test)]
     pub(crate) fn with_instances(self, instances: u32) -> Self {
@@ -128,7 +133,9 @@ impl Allocation {
             let reserved = u64::from(instances).saturating_mul(PLACE);
             reserved <= limit / 2
         });
-        if !fits || footprint.memories > 1 || footprint.tables > MOST_TABLES {
+        // A component's instances are of several modules, each with memories and tables of its own.
+        if footprint.component || !fits || footprint.memories > 1 || footprint.tables > MOST_TABLES
+        {
             return Self::OnDemand;
         }
         Self::Pool(Places {
@@ -184,6 +191,7 @@ mod tests {
         tables: 1,
         most_elements: Some(10),
         making: Making::Silent,
+        component: false,
     };
 
     fn choice(footprint: Footprint, address_space: Option<u64>) -> Allocation {

@@ -102,9 +102,12 @@ pub(crate) fn compile(
 const SMALLEST: &[u8] = b"\0asm\x01\0\0\0";
 
 fn compiled(engine: &Engine, wasm: &[u8]) -> Result<Vec<u8>, RuntimeError> {
-    engine
-        .precompile_module(wasm)
-        .map_err(|error| RuntimeError::Invalid(chain(&error)))
+    match wasm.get(6) {
+        // The layer: see `guest/form.rs`.
+        Some(1) => engine.precompile_component(wasm),
+        _ => engine.precompile_module(wasm),
+    }
+    .map_err(|error| RuntimeError::Invalid(chain(&error)))
 }
 
 impl Artifact {

@@ -12,8 +12,9 @@ use wasmtime::{Engine, PoolConcurrencyLimitError, Store, Trap, UpdateDeadline};
 use super::allocation::Moment;
 use super::entry::Door;
 use super::limiter::Limiter;
+use super::program::Linked;
 use super::state::{JobState, StoreState};
-use super::{Interrupt, Metering, Program, Weight, chain, traps};
+use super::{Interrupt, Metering, Program, Weight, chain, traps, wasi2};
 use crate::guest::Entry;
 use crate::job::{Job, Outcome, Phases, Reply};
 use crate::payload::Output;
@@ -208,6 +209,7 @@ impl Session {
                 grants: self.program.grants.clone(),
                 world: Arc::clone(&self.program.world),
                 plugin: None,
+                awaited: wasi2::awaited(),
                 job: JobState::new(job, limits.output.as_len()),
             },
         );
@@ -249,12 +251,19 @@ impl Session {
                 "it begins with more memory than it may have",
             ));
         }
-        let instance = self.program.instance.instantiate(&mut *store)?;
+        let instance = match &self.program.linked {
+            Linked::Module(module) => module.instantiate(&mut *store)?,
+            Linked::Component(component) => {
+                let door = component.open(store, &self.program.limits)?;
+                store.data_mut().ready = true;
+                return Ok(Door::Component(door));
+            }
+        };
         store.data_mut().memory = instance.get_memory(&mut *store, abi::MEMORY);
         let entry = &self.program.world.entry;
         let initialize = match entry {
             // A command has `_start` for that.
-            Entry::Start => None,
+            Entry::Start | Entry::Run | Entry::Worker => None,
             Entry::Extism { .. } => super::entry::extism_runtime(&instance, store)?,
             Entry::Handle | Entry::Function { .. } | Entry::Packed(_) => {
                 instance.get_func(&mut *store, abi::INITIALIZE)

@@ -41,7 +41,8 @@ pub(crate) struct Settings {
     pub(crate) fuel: bool,
     /// Bytes of stack for guest code.
     pub(crate) stack: usize,
-    /// What instances will need. It decides how they get their memory, and nothing of their code.
+    /// What instances will need. It decides how they get their memory, and of their code only whether it may be a
+    /// component.
     pub(crate) demand: Demand,
 }
 
@@ -65,6 +66,8 @@ impl Settings {
             .max_wasm_stack(self.stack)
             // Interface 1 has 32-bit pointers; what a guest cannot use, it cannot attack.
             .wasm_memory64(false)
+            // An engine for modules takes no component, and neither fingerprint is the other's.
+            .wasm_component_model(self.demand.is_component())
             // The same bits on every machine, so that both isolations agree byte for byte.
             .relaxed_simd_deterministic(true)
             // Nobody here walks native stacks through guest code.

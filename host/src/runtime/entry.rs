@@ -7,7 +7,7 @@ use cofferdam_guest::abi;
 use wasmtime::{Func, FuncType, Instance, Result, Store, TypedFunc, Val, ValType};
 
 use super::state::StoreState;
-use super::{extism, imports};
+use super::{component, extism, imports};
 use crate::guest::extism::{CONSTRUCTORS, HASKELL};
 use crate::guest::{Entry, wasi};
 use crate::job::Outcome;
@@ -26,6 +26,7 @@ pub(super) enum Door {
         free: Option<Free>,
     },
     Extism(Call),
+    Component(component::Door),
 }
 
 /// A function of an Extism plugin: the older ones return nothing.
@@ -53,6 +54,7 @@ impl Door {
         store: &mut Store<StoreState>,
     ) -> Result<Self> {
         Ok(match entry {
+            Entry::Run | Entry::Worker => return Err(wasmtime::Error::msg("it is a component")),
             Entry::Handle => Self::Handle(instance.get_typed_func(&mut *store, abi::ENTRY)?),
             Entry::Start => Self::Start(instance.get_typed_func(&mut *store, wasi::START)?),
             Entry::Function { name } => {
@@ -88,6 +90,7 @@ impl Door {
     pub(super) fn enter(&self, store: &mut Store<StoreState>) -> Result<i32> {
         match self {
             Self::Handle(handle) => handle.call(store, ()),
+            Self::Component(door) => door.enter(store),
             Self::Start(start) => start.call(store, ()).map(|()| NOTED),
             Self::Function { function, ty } => invoke(*function, ty, store),
             Self::Extism(call) => {

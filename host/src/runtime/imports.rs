@@ -198,7 +198,7 @@ pub(super) fn check(
 }
 
 /// Takes bytes from what the job may say, or ends it.
-fn spend(state: &mut StoreState, bytes: usize) -> Result<()> {
+pub(super) fn spend(state: &mut StoreState, bytes: usize) -> Result<()> {
     match state.job.allowance.checked_sub(bytes) {
         Some(rest) => {
             state.job.allowance = rest;

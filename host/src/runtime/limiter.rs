@@ -70,7 +70,23 @@ impl Limiter {
     }
 }
 
+/// The most instances of modules in a component, and as many memories and tables: each takes room of the host's that
+/// no purse pays for. A component made from Python has about thirty.
+const MOST_INSTANCES: usize = 256;
+
 impl ResourceLimiter for Limiter {
+    fn instances(&self) -> usize {
+        MOST_INSTANCES
+    }
+
+    fn tables(&self) -> usize {
+        MOST_INSTANCES
+    }
+
+    fn memories(&self) -> usize {
+        MOST_INSTANCES
+    }
+
     fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> Result<bool> {
         let granted = self.grow(current, desired, 1);
         if granted {

@@ -9,6 +9,7 @@ mod allocation;
 mod artifact;
 mod cache;
 mod call;
+mod component;
 mod config;
 mod drill;
 mod entry;
@@ -24,6 +25,7 @@ mod region;
 mod state;
 mod traps;
 mod wasi;
+mod wasi2;
 mod world;
 
 pub(crate) use allocation::Demand;

@@ -1,13 +1,18 @@
 //! A guest that is loaded and linked, ready to be instantiated any number of times.
 
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
+use wasmtime::component::Component;
 use wasmtime::{Engine, InstancePre, Linker, Module};
 
 use super::allocation::Moment;
 use super::config::fingerprint;
 use super::state::StoreState;
-use super::{Artifact, Drill, Interrupt, RuntimeError, World, chain, extism, imports, wasi};
+use super::{
+    Artifact, Drill, Interrupt, RuntimeError, World, chain, component, extism, imports, wasi,
+};
 use crate::folder::{FolderAccess, Grants};
 use crate::guest::Entry;
 use crate::job::Limits;
@@ -17,7 +22,7 @@ use crate::sys::limits::{address_space, outlive_too_large_files};
 /// Loaded once per process; its workers share it.
 pub(crate) struct Program {
     pub(super) engine: Engine,
-    pub(super) instance: InstancePre<StoreState>,
+    pub(super) linked: Linked,
     pub(super) limits: Limits,
     pub(super) settings: super::Settings,
     pub(super) drill: Option<Drill>,
@@ -28,6 +33,12 @@ pub(crate) struct Program {
     pub(super) grants: Option<Grants>,
     /// Whether one of its memories alone begins with more than an instance may have.
     pub(super) begins_too_large: bool,
+}
+
+/// A guest with all its imports.
+pub(super) enum Linked {
+    Module(InstancePre<StoreState>),
+    Component(component::Linked),
 }
 
 /// Bytes of a page of wasm.
@@ -51,9 +62,41 @@ impl Program {
             return Err(RuntimeError::Fingerprint { ours, theirs });
         }
         let load = |error: wasmtime::Error| RuntimeError::Load(chain(&error));
-        let module = map(&engine, artifact).map_err(load)?;
-        let mut linker = Linker::new(&engine);
+        let (linked, begins_too_large) = match settings.demand.is_component() {
+            true => {
+                let component = map_component(&engine, artifact).map_err(load)?;
+                let linked = component::Linked::new(&engine, &component, &world.entry);
+                // Without a pool, the limiter is asked first.
+                (Linked::Component(linked.map_err(load)?), false)
+            }
+            false => Self::link(&engine, artifact, &limits, &world)?,
+        };
+        let is_pooled = engine.pooling_allocator_metrics().is_some();
+        Ok(Self {
+            moment: settings.demand.moment(is_pooled, address_space()),
+            engine,
+            linked,
+            limits,
+            settings,
+            drill: None,
+            world: Arc::new(world),
+            region: None,
+            grants: None,
+            begins_too_large,
+        })
+    }
+
+    fn link(
+        engine: &Engine,
+        artifact: &Artifact,
+        limits: &Limits,
+        world: &World,
+    ) -> Result<(Linked, bool), RuntimeError> {
+        let load = |error: wasmtime::Error| RuntimeError::Load(chain(&error));
+        let module = map(engine, artifact).map_err(load)?;
+        let mut linker = Linker::new(engine);
         match &world.entry {
+            Entry::Run | Entry::Worker => Err(wasmtime::Error::msg("it is a core module")),
             Entry::Extism { .. } => {
                 extism::define(&mut linker).and_then(|()| wasi::define(&mut linker, &module))
             }
@@ -69,19 +112,7 @@ impl Program {
         let largest = module.resources_required().max_initial_memory_size;
         let begins_too_large =
             largest.is_some_and(|pages| pages.saturating_mul(PAGE) > limits.memory.bytes());
-        let is_pooled = engine.pooling_allocator_metrics().is_some();
-        Ok(Self {
-            moment: settings.demand.moment(is_pooled, address_space()),
-            engine,
-            instance,
-            limits,
-            settings,
-            drill: None,
-            world: Arc::new(world),
-            region: None,
-            grants: None,
-            begins_too_large,
-        })
+        Ok((Linked::Module(instance), begins_too_large))
     }
 
     /// The same program with a host function that does wrong.
@@ -110,6 +141,25 @@ impl Program {
     pub(crate) fn interrupt(&self) -> Interrupt {
         Interrupt::new(&self.engine)
     }
+}
+
+/// The same for a component. wasmtime maps one by its path only; where there is no `/proc`, its bytes are copied.
+#[expect(
+    unsafe_code,
+    reason = "wasmtime cannot check native code; the argument is made at `map`"
+)]
+fn map_component(engine: &Engine, artifact: &Artifact) -> wasmtime::Result<Component> {
+    let image = artifact.image();
+    let path = format!("/proc/self/fd/{}", image.as_raw_fd());
+    // SAFETY: as at `map`; the path is that of the sealed memfd itself.
+    if let Ok(component) = unsafe { Component::deserialize_file(engine, path) } {
+        return Ok(component);
+    }
+    let length = usize::try_from(image.metadata()?.len())?;
+    let mut code = vec![0; length];
+    image.read_exact_at(&mut code, 0)?;
+    // SAFETY: as at `map`; these are the bytes of the sealed memfd.
+    unsafe { Component::deserialize(engine, code) }
 }
 
 /// The one place where compiled code becomes executable.

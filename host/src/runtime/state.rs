@@ -5,6 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use cofferdam_guest::abi;
 use wasmtime::Memory;
+use wasmtime::component::ResourceTable;
 
 use super::extism::Plugin;
 use super::limiter::Limiter;
@@ -31,6 +32,8 @@ pub(super) struct StoreState {
     pub(super) world: Arc<World>,
     /// What an Extism plugin keeps; most guests are none.
     pub(super) plugin: Option<Box<Plugin>>,
+    /// What a component waits for; it may hold that from one job to the next.
+    pub(super) awaited: ResourceTable,
     pub(super) job: JobState,
 }
 

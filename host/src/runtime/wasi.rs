@@ -30,7 +30,7 @@ use paths::{How, Spot};
 use poll::{clock_res_get, clock_time_get, poll_oneoff};
 use streams::STDIN;
 
-pub(super) use streams::Streams;
+pub(super) use streams::{MOST_LINES, Streams, unread};
 pub(crate) use table::MOST_OPEN;
 pub(super) use table::Table;
 
@@ -449,7 +449,7 @@ fn proc_exit(mut guest: Guest<'_>, code: i32) -> Result<()> {
     imports::needs_a_job(state, "proc_exit")?;
     state.job.streams.exited = true;
     // What is no command was to return.
-    let is_command = state.world.entry == Entry::Start;
+    let is_command = state.world.entry.is_command();
     end(
         state,
         match code {

@@ -83,7 +83,9 @@ impl From<&GuestError> for Refusal {
         match error {
             GuestError::Empty => Self::Empty,
             GuestError::NotWasm(_) => Self::NotWasm,
-            GuestError::Component => Self::Component,
+            GuestError::Component
+            | GuestError::NoComponent
+            | GuestError::NoComponentEntry { .. } => Self::Component,
             GuestError::InvalidText(_) => Self::InvalidText,
             GuestError::Invalid(_) => Self::Invalid,
             GuestError::NoMarker { .. } => Self::NoMarker,

@@ -14,7 +14,7 @@ use crate::guest::Entry;
 #[derive(Debug, Default)]
 pub(in crate::runtime) struct Streams {
     /// Bytes of the input that were read.
-    read: usize,
+    pub(in crate::runtime) read: usize,
     /// Which of the three were closed, a bit each.
     closed: u8,
     /// The beginning of a line on standard error, and on the standard output of what is no command. Most jobs have
@@ -61,7 +61,7 @@ impl JobState {
 
     /// Logs each line of what a guest says; what has no end yet waits for it. A line that is too long is cut
     /// into several.
-    fn say_lines(&mut self, stream: usize, bytes: &[u8]) {
+    pub(in crate::runtime) fn say_lines(&mut self, stream: usize, bytes: &[u8]) {
         for part in bytes.split_inclusive(|byte| *byte == b'\n') {
             let (text, ends) = match part.strip_suffix(b"\n") {
                 Some(text) => (text, true),
@@ -92,11 +92,15 @@ impl JobState {
 
 /// Where the rest of standard input begins, and how long it is. Only a command has any: what else is called got its
 /// input already.
-pub(super) fn unread(state: &StoreState) -> (usize, usize) {
+pub(in crate::runtime) fn unread(state: &StoreState) -> (usize, usize) {
     let read = state.job.streams.read;
     match state.world.entry {
-        Entry::Start => (read, state.job.job.payload().len() - read),
-        Entry::Handle | Entry::Function { .. } | Entry::Packed(_) | Entry::Extism { .. } => (0, 0),
+        Entry::Start | Entry::Run => (read, state.job.job.payload().len() - read),
+        Entry::Handle
+        | Entry::Function { .. }
+        | Entry::Packed(_)
+        | Entry::Extism { .. }
+        | Entry::Worker => (0, 0),
     }
 }
 
@@ -120,7 +124,7 @@ pub(super) fn read_into(
 }
 
 /// The most bytes of lines that are taken in one call.
-const MOST_LINES: usize = 64 << 10;
+pub(in crate::runtime) const MOST_LINES: usize = 64 << 10;
 
 /// Writes to one of the other two.
 ///
@@ -132,7 +136,7 @@ pub(super) fn write_from(
     fd: i32,
     ranges: Vec<Range<usize>>,
 ) -> Result<usize> {
-    let is_output = fd == STDOUT && state.world.entry == Entry::Start;
+    let is_output = fd == STDOUT && state.world.entry.is_command();
     let mut written = 0;
     for range in ranges {
         if is_output {
