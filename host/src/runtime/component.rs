@@ -38,8 +38,11 @@ pub(super) struct Linked {
 /// What is called for a job, found in an instance once.
 pub(super) enum Door {
     Run(TypedFunc<(), (Result<(), ()>,)>),
-    Worker(TypedFunc<(Vec<u8>,), (Result<Vec<u8>, Refusal>,)>),
+    Worker(TypedFunc<(Vec<u8>,), (Handled,)>),
 }
+
+/// What comes of a worker's job.
+type Handled = Result<Vec<u8>, Refusal>;
 
 /// Why a worker refuses its job.
 #[derive(ComponentType, Lift)]
@@ -76,7 +79,7 @@ impl Linked {
                 return Err(wants());
             };
             handle
-                .typecheck::<(Vec<u8>,), (Result<Vec<u8>, Refusal>,)>(&ty.instance_type())
+                .typecheck::<(Vec<u8>,), (Handled,)>(&ty.instance_type())
                 .map_err(|_| wants())?;
         }
         Ok(Self {

@@ -22,7 +22,6 @@ use wasmtime::{Linker, Module, Result};
 
 use super::imports::{self, Guest, check, end, open};
 use super::state::StoreState;
-use crate::guest::Entry;
 use crate::guest::wasi::Edition;
 use crate::job::Outcome;
 use files::Way;
