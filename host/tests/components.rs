@@ -2,6 +2,9 @@
 
 mod common;
 
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use cofferdam::{ByteSize, Entry, Guest, Limits, Outcome, PoolBuilder, TrapKind};
@@ -205,4 +208,89 @@ fn a_command_reads_and_writes_its_streams_and_exits_everywhere() {
         ..only(Outcome::Exited(3))
     };
     everywhere(&command("0.2.3", Some(3)), as_it_is, b"words", &exited);
+}
+
+/// The command of `plugins/command.rs`, built once, where the compiler has the target.
+fn of_the_standard_library() -> Option<Vec<u8>> {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/plugins/command.rs");
+    let folder = tempfile::tempdir().expect("a folder");
+    let into = PathBuf::from(folder.path()).join("command.wasm");
+    let rustc = std::env::var_os("RUSTC").unwrap_or("rustc".into());
+    let built = Command::new(rustc)
+        .args(["--target", "wasm32-wasip2", "--edition", "2024", "-O", "-o"])
+        .args([&into, &source])
+        .output()
+        .expect("the compiler is there, since it built this");
+    if built.status.success() {
+        return Some(std::fs::read(into).expect("it was just built"));
+    }
+    let why = String::from_utf8_lossy(&built.stderr);
+    // The program itself must not be at fault: that would be a failure, and not a skip.
+    let is_missing = why.contains("can't find crate for `std`") || why.contains("not found");
+    assert!(is_missing, "{why}");
+    // Past the harness, which keeps to itself what a test that passes says.
+    let _ = writeln!(
+        std::io::stderr(),
+        "SKIPPED: no command of preview 2 can be built here: it takes `rustup target add wasm32-wasip2`: {why}"
+    );
+    None
+}
+
+#[test]
+fn a_command_of_the_standard_library_finds_what_it_expects_everywhere() {
+    let Some(wasm) = of_the_standard_library() else {
+        return;
+    };
+    let guest = Guest::from_bytes("command", &wasm).expect("it is a command");
+    assert_eq!(guest.entry(), &Entry::Run);
+    let seeded = |builder: PoolBuilder| {
+        let builder = builder.args(["one", "two"]).env("A", "b");
+        builder
+            .seed(Some(5))
+            .limits(limits(Some(Duration::from_secs(60))))
+    };
+    let told = output(r#"["one", "two"] ["A=b"]"#);
+    everywhere(&guest, seeded, b"told", &told);
+    everywhere(&guest, seeded, b"time", &output("slept"));
+    let lines = |lines: &[&str], said: &str| Ending {
+        lines: lines.iter().map(|&line| line.to_owned()).collect(),
+        ..output(said)
+    };
+    everywhere(&guest, seeded, b"lines", &lines(&["one", "two"], "out"));
+    let refused = "No such file or directory (os error 44); No such file or directory (os error 44); \
+                   Permission denied (os error 2); Permission denied (os error 2)";
+    everywhere(&guest, seeded, b"denied", &lines(&[refused], "denied"));
+    let exited = Ending {
+        // `std` says no more of a code than that it is not 0.
+        outcome: Outcome::Exited(1),
+        ..output("")
+    };
+    everywhere(&guest, seeded, b"7", &exited);
+    everywhere(&guest, seeded, b"0", &output(""));
+}
+
+#[test]
+fn a_command_that_sleeps_ends_at_its_deadline_and_a_loud_one_at_its_limit() {
+    let Some(wasm) = of_the_standard_library() else {
+        return;
+    };
+    let guest = Guest::from_bytes("command", &wasm).expect("it is a command");
+    let over = |outcome: Outcome, said: &str| Ending {
+        outcome,
+        ..output(said)
+    };
+    let short = |builder: PoolBuilder| builder.limits(limits(Some(Duration::from_millis(500))));
+    everywhere(&guest, short, b"sleep", &over(Outcome::Deadline, ""));
+    let little = |builder: PoolBuilder| {
+        builder.limits(Limits {
+            output: ByteSize::from_kib(100),
+            ..limits(Some(Duration::from_secs(60)))
+        })
+    };
+    for (place, builder) in common::everywhere::places(&guest) {
+        let pool = common::everywhere::build(little(builder));
+        let seen = common::everywhere::ending(&pool, b"large");
+        assert_eq!(seen.outcome, Outcome::OutputLimit, "{place}");
+        assert!(seen.output.len() <= 100 << 10, "{place}");
+    }
 }
