@@ -25,7 +25,9 @@ fn main() {
             // The keys of a hash table come from the host.
             let key = || {
                 use std::hash::{BuildHasher, Hasher};
-                std::collections::hash_map::RandomState::new().build_hasher().finish()
+                std::collections::hash_map::RandomState::new()
+                    .build_hasher()
+                    .finish()
             };
             print!("{:x}", key());
         }
