@@ -25,6 +25,9 @@ use crate::sys::{clock, exec};
 /// What is read or written at once.
 const GULP: usize = 64 << 10;
 
+/// As many of them as the largest pipe holds that an ordinary user may make (1 MiB, `pipe(7)`).
+const MOST_GULPS: usize = 16;
+
 /// How long the output of a program is waited for that has ended: whoever holds it open has left the group.
 const AFTERMATH: Duration = Duration::from_millis(200);
 
@@ -242,7 +245,11 @@ impl Streams {
             self.wait(ended.is_none(), left)?;
             self.feed(job, &mut buffer)?;
             for stream in 0..self.outputs.len() {
-                while let Some(count) = self.hear(stream, &mut buffer)? {
+                // Whoever writes all the time must not keep the other streams, and the end, from being looked at.
+                for _ in 0..MOST_GULPS {
+                    let Some(count) = self.hear(stream, &mut buffer)? else {
+                        break;
+                    };
                     let bytes = &buffer[..count];
                     if stream == 1 {
                         self.log.hear(job, bytes);
