@@ -22,6 +22,8 @@ fn behaviours() -> Option<Vec<u8>> {
         .args(["build", "--release", "--locked", "--quiet"])
         .args(["--target", "wasm32-unknown-unknown", "--target-dir"])
         .arg(&into)
+        .env_remove("RUSTFLAGS")
+        .env_remove("CARGO_ENCODED_RUSTFLAGS")
         .current_dir(&source)
         .output()
         .expect("cargo is there, since it runs this");

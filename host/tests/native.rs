@@ -65,6 +65,17 @@ fn much_goes_both_ways_at_once() {
 }
 
 #[test]
+fn one_that_closes_its_outputs_is_given_all_of_its_input() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("kept");
+    let text = format!("exec >&- 2>&-; cat > {}", file.display());
+    let input = vec![7; 1 << 20];
+    let reply = reply(&script(&text), Job::new(input.clone()));
+    assert_eq!(reply.outcome, Outcome::Output);
+    assert!(std::fs::read(file).unwrap() == input);
+}
+
+#[test]
 fn input_that_nobody_reads_is_no_error() {
     let reply = reply(
         &pool(Native::new("true"), Limits::default()),

@@ -116,6 +116,11 @@ impl ToldArgs {
         &self.args
     }
 
+    /// Settings that were given.
+    pub(crate) fn settings(&self) -> &[(String, String)] {
+        &self.config
+    }
+
     /// Variables that were given.
     pub(crate) fn variables(&self) -> &[(String, String)] {
         &self.env

@@ -144,8 +144,9 @@ WASI commands:
 
 Native commands:
   --native runs an ordinary program of this machine in place of a guest: pooled,
-  limited in time, memory and output, and ended with all that it has started. It
-  is not sandboxed, and finds PATH and --env in its environment, nothing else.
+  limited in time and output, and each of its processes in memory; it ends with its
+  whole process group. It is not sandboxed, and finds PATH and --env in its
+  environment, nothing else.
   No shell is asked but with --shell.
 
 Ctrl-C once finishes the jobs that have begun or wait in the queue; twice kills

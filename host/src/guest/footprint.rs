@@ -54,7 +54,10 @@ impl Footprint {
             .tables
             .iter()
             .try_fold(0, |most, table| Some(table.maximum?.max(most)));
-        let initializes = anatomy.export(abi::INITIALIZE).is_some();
+        // The last two are what a plugin of Extism may have for that.
+        let initializes = [abi::INITIALIZE, extism::CONSTRUCTORS, extism::HASKELL]
+            .iter()
+            .any(|name| anatomy.export(name).is_some());
         Self {
             memories: count(anatomy.memories.len()),
             initial_bytes: initial,

@@ -12,6 +12,7 @@
 use std::collections::BTreeMap;
 
 use cofferdam_guest::abi;
+use serde::Deserialize;
 use wasmtime::{Linker, Result, Store};
 
 use super::heap::Heap;
@@ -33,6 +34,9 @@ pub(super) struct Plugin {
 
 /// The most bytes of variables, names included, as Extism has it where nobody says otherwise.
 const MOST_VARS: usize = 1 << 20;
+
+/// The most bytes of a key: a longer one could not be kept, and is not that of a setting.
+const MOST_KEY: usize = MOST_VARS + 1;
 
 /// What a variable costs beside its bytes.
 const VAR: usize = 48;
@@ -254,10 +258,13 @@ fn input<const N: usize>(guest: &Guest<'_>, at: u64) -> [u8; N] {
     bytes
 }
 
-/// Takes a block that is handed to the host: it is freed.
-fn take(state: &mut StoreState, call: &str, at: u64) -> Result<Vec<u8>> {
+/// Takes up to so many bytes of a block that is handed to the host: it is freed. What nobody looks at is not copied.
+fn take(state: &mut StoreState, call: &str, at: u64, most: usize) -> Result<Vec<u8>> {
     let heap = &mut state.plugin.get_or_insert_default().heap;
-    let Some(bytes) = heap.block(at).map(<[u8]>::to_vec) else {
+    let block = heap
+        .block(at)
+        .map(|bytes| bytes[..bytes.len().min(most)].to_vec());
+    let Some(bytes) = block else {
         return end(
             state,
             Outcome::InterfaceViolation(format!(
@@ -271,7 +278,7 @@ fn take(state: &mut StoreState, call: &str, at: u64) -> Result<Vec<u8>> {
 
 fn config_get(mut guest: Guest<'_>, key: u64) -> Result<u64> {
     let state = guest.data_mut();
-    let key = take(state, "config_get", key)?;
+    let key = take(state, "config_get", key, MOST_KEY)?;
     let world = std::sync::Arc::clone(&state.world);
     let mut settings = world.config.iter();
     match settings.find(|(name, _)| name.as_bytes() == key) {
@@ -282,7 +289,7 @@ fn config_get(mut guest: Guest<'_>, key: u64) -> Result<u64> {
 
 fn var_get(mut guest: Guest<'_>, key: u64) -> Result<u64> {
     let state = guest.data_mut();
-    let key = take(state, "var_get", key)?;
+    let key = take(state, "var_get", key, MOST_KEY)?;
     let vars = &state.plugin.get_or_insert_default().vars;
     match vars.get(&key).cloned() {
         Some(value) => hand_over(state, &value),
@@ -293,12 +300,12 @@ fn var_get(mut guest: Guest<'_>, key: u64) -> Result<u64> {
 fn var_set(mut guest: Guest<'_>, key: u64, value: u64) -> Result<()> {
     const CALL: &str = "var_set";
     let state = guest.data_mut();
-    let key = take(state, CALL, key)?;
+    let key = take(state, CALL, key, MOST_KEY)?;
     if value == 0 {
         state.plugin.get_or_insert_default().vars.remove(&key);
         return Ok(());
     }
-    let value = take(state, CALL, value)?;
+    let value = take(state, CALL, value, MOST_VARS + 1)?;
     let vars = &mut state.plugin.get_or_insert_default().vars;
     let cost = |key: &[u8], value: &[u8]| key.len() + value.len() + VAR;
     let kept = vars.iter().filter(|(name, _)| **name != key);
@@ -316,12 +323,21 @@ fn var_set(mut guest: Guest<'_>, key: u64, value: u64) -> Result<()> {
     Ok(())
 }
 
+/// The most bytes of a request that are read: they are for a message.
+const MOST_REQUEST: usize = 64 << 10;
+
+/// What of a request is told.
+#[derive(Deserialize)]
+struct Request {
+    url: String,
+}
+
 fn http_request(mut guest: Guest<'_>, request: u64, _body: u64) -> Result<u64> {
     let state = guest.data_mut();
-    let request = take(state, "http_request", request)?;
-    let parsed: Option<serde_json::Value> = serde_json::from_slice(&request).ok();
-    let url = parsed.as_ref().and_then(|request| request["url"].as_str());
-    let url: String = url.unwrap_or("?").chars().take(200).collect();
+    let request = take(state, "http_request", request, MOST_REQUEST)?;
+    let parsed: Option<Request> = serde_json::from_slice(&request).ok();
+    let url = parsed.map_or("?".to_owned(), |request| request.url);
+    let url: String = url.chars().take(200).collect();
     end(
         state,
         Outcome::InterfaceViolation(format!(
@@ -333,8 +349,7 @@ fn http_request(mut guest: Guest<'_>, request: u64, _body: u64) -> Result<u64> {
 
 fn log(guest: &mut Guest<'_>, call: &str, level: abi::Level, line: u64) -> Result<()> {
     let state = guest.data_mut();
-    let line = take(state, call, line)?;
-    let kept = line.len().min(abi::MAX_LOG_LINE);
-    state.job.log(level, &line[..kept]);
+    let line = take(state, call, line, abi::MAX_LOG_LINE)?;
+    state.job.log(level, &line);
     Ok(())
 }

@@ -237,11 +237,10 @@ impl Streams {
     fn converse(&mut self, job: &Job, most: usize) -> io::Result<Conversed> {
         let mut buffer = vec![0; GULP];
         let mut ended = None;
-        while self.outputs.iter().any(Option::is_some) {
+        // One that has closed its outputs may still read.
+        while self.outputs.iter().any(Option::is_some) || (self.input.is_some() && ended.is_none())
+        {
             let left = ended.map(|at: Instant| AFTERMATH.saturating_sub(at.elapsed()));
-            if left.is_some_and(|left| left.is_zero()) {
-                break;
-            }
             self.wait(ended.is_none(), left)?;
             self.feed(job, &mut buffer)?;
             for stream in 0..self.outputs.len() {
@@ -258,14 +257,20 @@ impl Streams {
                     let room = most - self.output.len();
                     self.output.extend_from_slice(&bytes[..count.min(room)]);
                     if count > room {
+                        self.log.end(job);
                         return Ok(Conversed::SaidTooMuch);
                     }
                 }
+            }
+            // Not before a whole round after its end: what it wrote last is in the pipes.
+            if left.is_some_and(|left| left.is_zero()) {
+                break;
             }
             if ended.is_none() && self.child.has_ended() {
                 ended = Some(Instant::now());
             }
         }
+        self.input = None;
         self.log.end(job);
         Ok(Conversed::Ended)
     }

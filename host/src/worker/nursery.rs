@@ -38,6 +38,8 @@ pub(super) struct Child {
     exit: Mutex<Option<Exit>>,
     /// Whether this host has ended it.
     killed: AtomicBool,
+    /// Whether it was reaped, and its number may be somebody else's. Changed under the lock of [`WARDS`].
+    reaped: AtomicBool,
     ended: Condvar,
     /// Disconnects when the child has ended and was reaped.
     vitals: Receiver<()>,
@@ -74,10 +76,12 @@ impl Child {
     /// spawned by [`spawn_group`].
     pub(super) fn kill_group(&self) {
         self.killed.store(true, Ordering::Relaxed);
-        // As long as it was not reaped, its number is nobody else's.
-        if lock(&WARDS).contains(&self.pid) {
+        // As long as it was not reaped, its number is nobody else's; and it is reaped under this lock.
+        let wards = lock(&WARDS);
+        if !self.reaped.load(Ordering::Relaxed) {
             child::kill_group(self.pid);
         }
+        drop(wards);
     }
 
     /// Whether it has ended and was reaped.
@@ -363,6 +367,7 @@ impl Ward {
             pidfd,
             exit: Mutex::new(None),
             killed: AtomicBool::new(false),
+            reaped: AtomicBool::new(false),
             ended: Condvar::new(),
             vitals,
             life: Arc::default(),
@@ -418,6 +423,7 @@ impl Ward {
             .transpose()?
             .unwrap_or(Exit::Code(-1));
         wards.remove(&self.child.pid);
+        self.child.reaped.store(true, Ordering::Relaxed);
         // Whom this host kills itself, nobody else has.
         let is_foreign = !self.child.killed.load(Ordering::Relaxed);
         if exit == Exit::Signal(KILLED) && is_foreign && oom::killed(self.child.pid) {

@@ -46,6 +46,7 @@ impl Args {
         let meaningless = [
             (!self.post.is_empty(), "--post"),
             (self.guest.entry().is_some(), "a function's name"),
+            (!self.told.settings().is_empty(), "--config"),
             (self.region.is_some(), "--region"),
             (!self.told.dirs.is_empty(), "--dir"),
             (self.seed.is_some(), "--seed"),
