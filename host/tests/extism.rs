@@ -274,6 +274,19 @@ fn what_is_not_allowed_ends_the_job_with_the_reason() {
 }
 
 #[test]
+fn constructors_run_within_the_job_and_its_time() {
+    let body = r#"(func (export "__wasm_call_ctors") (loop $forever (br $forever)))
+        (func (export "greet") (result i32) i32.const 0)"#;
+    let guest = Guest::from_bytes("constructed", &plugin(NEW, "", body)).unwrap();
+    let short = |builder: PoolBuilder| builder.limits(limits(Some(common::MS(300))));
+    let over = Ending {
+        outcome: Outcome::Deadline,
+        ..output("")
+    };
+    everywhere(&guest, short, b"", &over);
+}
+
+#[test]
 fn a_reason_beside_a_trap_is_kept() {
     let body = r#"(func (export "give_up") (result i32)
         (call $error_set (call $text (i32.const 6))) unreachable)"#;

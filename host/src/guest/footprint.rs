@@ -5,6 +5,7 @@ use cofferdam_guest::abi;
 use serde::{Deserialize, Serialize};
 
 use super::Anatomy;
+use super::extism;
 
 /// A page of linear memory, as the specification has it.
 const PAGE: u64 = 64 << 10;

@@ -7,7 +7,7 @@ use std::process::Command;
 use rustix::process::{Resource, Rlimit, setrlimit};
 use rustix::thread::set_no_new_privs;
 
-use super::child;
+use super::{child, limits};
 
 /// Has a command begin with bounds that it cannot lift: so many bytes of private memory, no core file, no rights by
 /// executing, no descriptors of this process but its standard ones; and with its end tied to that of the thread that
@@ -18,6 +18,8 @@ use super::child;
 )]
 pub(crate) fn bounded(command: &mut Command, data: u64) {
     let host = std::process::id();
+    // A tighter bound that is there already holds, and nobody may raise it.
+    let data = limits::data().map_or(data, |has| has.min(data));
     let exactly = |most| Rlimit {
         current: Some(most),
         maximum: Some(most),

@@ -27,6 +27,11 @@ fn limit_of(resource: libc::__rlimit_resource_t) -> Option<u64> {
     (answer == 0 && limit.rlim_cur != libc::RLIM_INFINITY).then_some(limit.rlim_cur)
 }
 
+/// How many bytes of private memory this process may have (`ulimit -d`); `None` where that is not limited.
+pub(crate) fn data() -> Option<u64> {
+    limit_of(libc::RLIMIT_DATA)
+}
+
 /// Has a write past the largest size that a file may have (`ulimit -f`) end as an error, where it would end this
 /// process: the system signals it beside. Nothing is changed where there is no such bound, or a second time.
 ///
