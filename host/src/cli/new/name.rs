@@ -48,12 +48,15 @@ impl Name {
         Ok(Self(last.into_owned()))
     }
 
-    /// A template's text with this name in it.
+    /// A template's text with this name in it. What was put in is not looked at again: a name may contain either spelling.
     pub(super) fn fill_in(&self, template: &str) -> String {
-        template
-            .replace("guest-name", &self.0)
-            // As cargo calls the library's file.
-            .replace("guest_name", &self.0.replace('-', "_"))
+        // As cargo calls the library's file.
+        let of_file = self.0.replace('-', "_");
+        let parts = template.split("guest-name");
+        let filled: Vec<String> = parts
+            .map(|part| part.replace("guest_name", &of_file))
+            .collect();
+        filled.join(&self.0)
     }
 }
 
@@ -97,6 +100,15 @@ mod tests {
         assert_eq!(
             name.fill_in("guest-name guest_name.wasm"),
             "sum-2 sum_2.wasm"
+        );
+    }
+
+    #[test]
+    fn a_name_that_contains_a_placeholder_is_put_in_once() {
+        let name = Name("my_guest_name".to_owned());
+        assert_eq!(
+            name.fill_in("guest-name guest_name.wasm"),
+            "my_guest_name my_guest_name.wasm"
         );
     }
 }
