@@ -139,12 +139,12 @@ impl Language {
     /// Every file of a project of this name.
     pub(super) fn files(self, name: &Name) -> Vec<(&'static str, String)> {
         let cases = template!("cofferdam.toml").replace("path/to/guest.wasm", self.module());
-        let mut files = vec![
-            ("README.md", name.fill_in(self.readme())),
-            ("cofferdam.toml", name.fill_in(&cases)),
-        ];
-        for (path, text) in self.own() {
-            let text = text.replace("sdk-version", env!("CARGO_PKG_VERSION"));
+        let mut files = vec![("cofferdam.toml", name.fill_in(&cases))];
+        for (path, text) in [("README.md", self.readme())].into_iter().chain(self.own()) {
+            let text = text
+                .replace("sdk-version", env!("CARGO_PKG_VERSION"))
+                // The SDK's sources are those of this workspace, and take the Rust that it takes.
+                .replace("sdk-takes-rust", env!("CARGO_PKG_RUST_VERSION"));
             files.push((path, name.fill_in(&text)));
         }
         files
@@ -161,5 +161,41 @@ impl Language {
             .take_while(|line| *line != "```")
             .map(|line| name.fill_in(line))
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cofferdam_guest::abi;
+
+    #[test]
+    fn every_import_is_declared_where_a_project_declares_the_interface() {
+        let declared = [
+            template!("c/src/cofferdam.h"),
+            template!("zig/src/cofferdam.zig"),
+            template!("assemblyscript/assembly/cofferdam.ts"),
+        ];
+        // As each of them writes a name that is imported.
+        let forms = [
+            |name: &str| format!("COFFERDAM_IMPORT(\"{name}\")"),
+            |name: &str| format!("extern \"cofferdam\" fn {name}("),
+            |name: &str| format!("@external(\"cofferdam\", \"{name}\")"),
+        ];
+        for (text, form) in declared.into_iter().zip(forms) {
+            for name in abi::import::ALL {
+                assert!(text.contains(&form(name)), "{}", form(name));
+            }
+        }
+    }
+
+    #[test]
+    fn a_project_in_rust_says_which_rust_its_sdk_takes() {
+        let name = Name::of("shout".as_ref()).unwrap();
+        let line = format!("rust-version = \"{}\"", env!("CARGO_PKG_RUST_VERSION"));
+        let files = Language::Rust.files(&name);
+        let saying = files.iter().filter(|(_, text)| text.contains(&line));
+        let paths: Vec<_> = saying.map(|(path, _)| *path).collect();
+        assert_eq!(paths, ["Cargo.toml", "cofferdam-guest/Cargo.toml"]);
     }
 }

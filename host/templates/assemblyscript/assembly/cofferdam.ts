@@ -15,9 +15,32 @@ declare function raw_log(level: i32, src: usize, len: u32): void;
 @external("cofferdam", "random")
 declare function raw_random(dst: usize, len: u32): void;
 
+@external("cofferdam", "recv")
+declare function raw_recv(dst: usize, cap: u32, timeout_ms: i32): i32;
+@external("cofferdam", "region_read")
+declare function raw_region_read(dst: usize, offset: i64, len: u32): void;
+@external("cofferdam", "region_write")
+declare function raw_region_write(src: usize, offset: i64, len: u32): void;
+
 /** Nanoseconds since an arbitrary moment. */
 @external("cofferdam", "clock")
 export declare function clock(): i64;
+
+/** Bytes of the region, memory that the host shares between its workers. -1: there is none, and nothing else of it may be called. */
+@external("cofferdam", "region_len")
+export declare function region_len(): i64;
+/** The eight bytes of the region at a multiple of 8, atomically, as what follows. */
+@external("cofferdam", "region_load")
+export declare function region_load(offset: i64): i64;
+/** Sets them. */
+@external("cofferdam", "region_store")
+export declare function region_store(offset: i64, value: i64): void;
+/** Adds to them, and returns what they were before. */
+@external("cofferdam", "region_add")
+export declare function region_add(offset: i64, value: i64): i64;
+/** Sets them to `value` if they are `expected`, and returns what they were before in either case. */
+@external("cofferdam", "region_compare_exchange")
+export declare function region_compare_exchange(offset: i64, expected: i64, value: i64): i64;
 
 /** Bytes of this job's input. */
 export function inputLen(): u32 {
@@ -62,4 +85,19 @@ export function log(level: i32, line: string): void {
 /** Random bytes. */
 export function random(bytes: Uint8Array): void {
   raw_random(bytes.dataStart, bytes.length);
+}
+
+/** Takes the host's next message: its length, -1 none in time, -2 none any more. One that is longer than `buffer` stays. */
+export function recv(buffer: Uint8Array, timeoutMs: i32): i32 {
+  return raw_recv(buffer.dataStart, buffer.length, timeoutMs);
+}
+
+/** Copies from the region, from `offset` on. A range outside of it ends the job. */
+export function regionRead(offset: i64, buffer: Uint8Array): void {
+  raw_region_read(buffer.dataStart, offset, buffer.length);
+}
+
+/** Copies to the region, from `offset` on. A range outside of it ends the job. */
+export function regionWrite(offset: i64, bytes: Uint8Array): void {
+  raw_region_write(bytes.dataStart, offset, bytes.length);
 }

@@ -29,6 +29,18 @@ COFFERDAM_IMPORT("random") void host_random(void *dst, u32 len);
 /* Nanoseconds since an arbitrary moment. */
 COFFERDAM_IMPORT("clock") i64 host_clock(void);
 
+/* The region: memory that the host shares between its workers, where it does. These copy; an offset is in the region, and
+ * a range outside of it ends the job. */
+/* Bytes of the region, or -1: there is none, and no other of these may be called. */
+COFFERDAM_IMPORT("region_len") i64 region_len(void);
+COFFERDAM_IMPORT("region_read") void region_read(void *dst, i64 offset, u32 len);
+COFFERDAM_IMPORT("region_write") void region_write(const void *src, i64 offset, u32 len);
+/* The eight bytes at a multiple of 8, atomically; the last two return what they were before. */
+COFFERDAM_IMPORT("region_load") i64 region_load(i64 offset);
+COFFERDAM_IMPORT("region_store") void region_store(i64 offset, i64 value);
+COFFERDAM_IMPORT("region_add") i64 region_add(i64 offset, i64 value);
+COFFERDAM_IMPORT("region_compare_exchange") i64 region_compare_exchange(i64 offset, i64 expected, i64 new_value);
+
 /* The marker: this is a guest, and of this version. Write it once, in one file. */
 #define COFFERDAM_GUEST COFFERDAM_EXPORT("cofferdam_abi_1") void cofferdam_abi_1(void) {}
 /* Stands before `int handle(void)`, which does one job: 0 is done, all else a refusal with that code. */

@@ -10,6 +10,13 @@ const raw = struct {
     extern "cofferdam" fn log(level: i32, src: [*]const u8, len: u32) void;
     extern "cofferdam" fn random(dst: [*]u8, len: u32) void;
     extern "cofferdam" fn clock() i64;
+    extern "cofferdam" fn region_len() i64;
+    extern "cofferdam" fn region_read(dst: [*]u8, offset: u64, len: u32) void;
+    extern "cofferdam" fn region_write(src: [*]const u8, offset: u64, len: u32) void;
+    extern "cofferdam" fn region_load(offset: u64) i64;
+    extern "cofferdam" fn region_store(offset: u64, value: i64) void;
+    extern "cofferdam" fn region_add(offset: u64, value: i64) i64;
+    extern "cofferdam" fn region_compare_exchange(offset: u64, expected: i64, new: i64) i64;
 };
 
 /// Bytes of this job's input.
@@ -59,4 +66,41 @@ pub fn random(buffer: []u8) void {
 /// Nanoseconds since an arbitrary moment.
 pub fn clock() i64 {
     return raw.clock();
+}
+
+/// Bytes of the region, which is memory that the host shares between its workers. Null: there is none, and nothing else
+/// of it may be called. A range outside of it ends the job.
+pub fn regionLen() ?u64 {
+    const len = raw.region_len();
+    return if (len < 0) null else @intCast(len);
+}
+
+/// Copies from the region, from `offset` on.
+pub fn regionRead(offset: u64, buffer: []u8) void {
+    raw.region_read(buffer.ptr, offset, @intCast(buffer.len));
+}
+
+/// Copies to the region, from `offset` on.
+pub fn regionWrite(offset: u64, bytes: []const u8) void {
+    raw.region_write(bytes.ptr, offset, @intCast(bytes.len));
+}
+
+/// The eight bytes at `offset`, a multiple of 8, atomically, as what follows.
+pub fn regionLoad(offset: u64) i64 {
+    return raw.region_load(offset);
+}
+
+/// Sets them.
+pub fn regionStore(offset: u64, value: i64) void {
+    raw.region_store(offset, value);
+}
+
+/// Adds to them, and returns what they were before.
+pub fn regionAdd(offset: u64, value: i64) i64 {
+    return raw.region_add(offset, value);
+}
+
+/// Sets them to `new` if they are `expected`, and returns what they were before in either case.
+pub fn regionCompareExchange(offset: u64, expected: i64, new: i64) i64 {
+    return raw.region_compare_exchange(offset, expected, new);
 }
