@@ -143,6 +143,20 @@ impl Program {
     }
 }
 
+/// Here, and for components below, compiled code becomes executable; nowhere else.
+#[expect(
+    unsafe_code,
+    reason = "wasmtime cannot check native code; the argument is made here, once"
+)]
+fn map(engine: &Engine, artifact: &Artifact) -> wasmtime::Result<Module> {
+    let image = artifact.image().try_clone()?;
+    // SAFETY: the image was made by `precompile_module` of an engine with the same fingerprint
+    // (compared by the caller), in this process or in the parent that spawned it, which this process
+    // has to trust anyway. It lies in a memfd whose seals forbid every later change. Where it came
+    // from the cache, it was written by the same user and its digest was checked on these very bytes.
+    unsafe { Module::deserialize_open_file(engine, image) }
+}
+
 /// The same for a component. wasmtime maps one by its path only; where there is no `/proc`, its bytes are copied.
 #[expect(
     unsafe_code,
@@ -160,18 +174,4 @@ fn map_component(engine: &Engine, artifact: &Artifact) -> wasmtime::Result<Compo
     image.read_exact_at(&mut code, 0)?;
     // SAFETY: as at `map`; these are the bytes of the sealed memfd.
     unsafe { Component::deserialize(engine, code) }
-}
-
-/// The one place where compiled code becomes executable.
-#[expect(
-    unsafe_code,
-    reason = "wasmtime cannot check native code; the argument is made here, once"
-)]
-fn map(engine: &Engine, artifact: &Artifact) -> wasmtime::Result<Module> {
-    let image = artifact.image().try_clone()?;
-    // SAFETY: the image was made by `precompile_module` of an engine with the same fingerprint
-    // (compared by the caller), in this process or in the parent that spawned it, which this process
-    // has to trust anyway. It lies in a memfd whose seals forbid every later change. Where it came
-    // from the cache, it was written by the same user and its digest was checked on these very bytes.
-    unsafe { Module::deserialize_open_file(engine, image) }
 }

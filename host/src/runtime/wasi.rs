@@ -1,8 +1,8 @@
 //! WASI preview 1, for commands and for modules whose functions are called by name.
 //!
 //! A job's input is standard input, and its output is standard output; lines on standard error are log lines.
-//! Nothing else is there but the folders that were granted; without one every path is refused. Sockets do not exist. Arguments and environment are those of the pool. Every wait can be interrupted at the
-//! deadline.
+//! Nothing else is there but the folders that were granted; without one every path is refused. Sockets do not exist.
+//! Arguments and environment are those of the pool. Every wait can be interrupted at the deadline.
 //!
 //! It is our own and not `wasmtime-wasi`: that one needs an executor with threads of its own, which a process that
 //! is to be forked must not have and a hardened one may not, and its sleeps cannot be interrupted from outside.

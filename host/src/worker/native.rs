@@ -103,7 +103,7 @@ impl Worker for NativeWorker {
         let spawned = clock::monotonic();
         let conversed = streams.converse(job, self.limits.output.as_len());
         let ending = match conversed {
-            Ok(Conversed::Ended) => self.ending(&streams.child),
+            Ok(Conversed::Ended) => ending(&streams.child),
             Ok(Conversed::SaidTooMuch) => {
                 streams.child.kill_group();
                 streams.child.wait(REAP_PATIENCE);
@@ -180,26 +180,20 @@ impl NativeWorker {
             }
         }
     }
+}
 
-    /// What the end of a program means, which is there or near.
-    fn ending(&self, child: &Child) -> Result<Outcome, Death> {
-        match child.wait(REAP_PATIENCE) {
+/// What the end of a program means. One that has closed its output may go on: the rest of its time is the deadline's
+/// business.
+fn ending(child: &Child) -> Result<Outcome, Death> {
+    const LONG: Duration = Duration::from_secs(3600);
+    loop {
+        return match child.wait(LONG) {
+            None => continue,
             Some(Exit::Code(0)) => Ok(Outcome::Output),
             Some(Exit::Code(code)) => Ok(Outcome::Exited(code)),
             Some(Exit::Signal(signal)) => Err(Death::Signalled(signal)),
             Some(Exit::OutOfMemory) => Err(Death::OutOfMemory),
-            // It has closed its output, and goes on: the rest of its time is the deadline's business.
-            None => loop {
-                if let Some(exit) = child.wait(Duration::from_secs(3600)) {
-                    break match exit {
-                        Exit::Code(0) => Ok(Outcome::Output),
-                        Exit::Code(code) => Ok(Outcome::Exited(code)),
-                        Exit::Signal(signal) => Err(Death::Signalled(signal)),
-                        Exit::OutOfMemory => Err(Death::OutOfMemory),
-                    };
-                }
-            },
-        }
+        };
     }
 }
 
