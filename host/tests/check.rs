@@ -271,8 +271,10 @@ fn a_limit_that_changes_the_answer_in_silence_is_found() {
 #[test]
 fn a_limit_that_suffices_or_that_the_outcome_tells_is_no_finding() {
     let arguments = ["--calls", "2", "--random", "0"];
-    let enough = Project::new(&adapts(), "[[case]]\nname = \"large\"\noutput = \"t\"\n");
-    enough.check(&arguments).exits_with(0);
+    let manifest = "[[case]]\nname = \"large\"\noutput = \"t\"\ndepends_on_limits = true\n";
+    Project::new(&adapts(), manifest)
+        .check(&arguments)
+        .exits_with(0);
     let manifest = "[[case]]\nname = \"too long\"\ninput = \"abc\"\nmax_output = \"2B\"\noutcome = \"output-limit\"\n";
     Project::new(&echo(""), manifest)
         .check(&arguments)
@@ -461,4 +463,250 @@ fn what_cannot_be_checked_is_told_with_the_way_out() {
     let mut command = command(["check"]);
     command.current_dir(empty.path());
     ended(command).exits_with(2).says("no guest is named");
+}
+
+#[test]
+fn a_guest_that_answers_otherwise_with_less_memory_is_found() {
+    let project = Project::new(&adapts(), "[[case]]\nname = \"large\"\noutput = \"t\"\n");
+    let arguments = ["--calls", "2", "--random", "0"];
+    let told = stdout(&project.check(&arguments).exits_with(100));
+    assert!(
+        told.contains("in a thread, fresh, first call with a page of memory less than it took:"),
+        "{told}"
+    );
+    assert!(told.contains("-t") && told.contains("+f"), "{told}");
+}
+
+#[test]
+fn a_guest_that_says_that_it_was_denied_memory_passes() {
+    // It needs ten pages more, and refuses or traps without them.
+    for denied in ["(return (i32.const 7))", "(unreachable)"] {
+        let guest = echo(&format!(
+            "(if (i32.lt_u (memory.size) (i32.const 11))
+                (then (if (i32.eq (memory.grow (i32.const 10)) (i32.const -1)) (then {denied}))))"
+        ));
+        let project = Project::new(&guest, TWO_CASES);
+        project
+            .check(&["--calls", "2", "--random", "0"])
+            .exits_with(0);
+    }
+}
+
+#[test]
+fn memory_that_grows_with_the_calls_is_found() {
+    // A page every fourth call, up to sixteen: the limit of the module, long after what is looked at.
+    let leaks = echo(
+        "(global.set $count (i32.add (global.get $count) (i32.const 1)))
+        (if (i32.eqz (i32.and (global.get $count) (i32.const 3))) (then (drop (memory.grow (i32.const 1)))))",
+    );
+    let project = Project::new(&leaks, TWO_CASES);
+    let arguments = ["--calls", "12", "--random", "0"];
+    let told = stdout(&project.check(&arguments).exits_with(100));
+    assert!(told.contains("in a thread, reused, call 48:"), "{told}");
+    assert!(
+        told.contains("does not come to an end: 64 KiB after call 1, "),
+        "{told}"
+    );
+    // One that warms up does not.
+    let warms_up = leaks.replace(
+        "(then (drop (memory.grow (i32.const 1))))",
+        "(then (if (i32.lt_u (memory.size) (i32.const 4)) (then (drop (memory.grow (i32.const 1))))))",
+    );
+    assert_ne!(leaks, warms_up);
+    Project::new(&warms_up, TWO_CASES)
+        .check(&arguments)
+        .exits_with(0);
+}
+
+#[test]
+fn memory_that_grows_up_to_the_limit_is_called_growth_too() {
+    let leaks =
+        echo("(if (i32.eq (memory.grow (i32.const 1)) (i32.const -1)) (then (unreachable)))");
+    let leaks = leaks.replace("1 16)", "1)");
+    let manifest = "[[case]]\nname = \"one\"\nmemory = \"1MiB\"\n";
+    let project = Project::new(&leaks, manifest);
+    let told = stdout(&project.check(&QUICK).exits_with(100));
+    assert!(told.contains("in a thread, reused, call 16:"), "{told}");
+    assert!(told.contains("grows with the calls"), "{told}");
+    assert!(
+        told.contains("up to the limit: 128 KiB after call 1,"),
+        "{told}"
+    );
+}
+
+#[test]
+fn what_a_stopped_call_leaves_behind_is_found() {
+    // A command that counts its runs in a file, and takes its time to write it back: the number is lost where it is
+    // stopped, and what is printed after that is another.
+    let command = r#"(module
+        (import "wasi_snapshot_preview1" "path_open" (func $open
+            (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
+        (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+        (memory (export "memory") 1)
+        (data (i32.const 64) "mark")
+        (data (i32.const 80) "first\n")
+        (data (i32.const 96) "again\n")
+        (func (export "_start") (local $count i64)
+            (i32.store (i32.const 0) (i32.const 80)) (i32.store (i32.const 4) (i32.const 6))
+            ;; O_CREAT | O_EXCL: it is made, and taken away again below, unless somebody was stopped in between.
+            (if (i32.ne (call $open (i32.const 3) (i32.const 0) (i32.const 64) (i32.const 4) (i32.const 5)
+                    (i64.const 64) (i64.const 0) (i32.const 0) (i32.const 16)) (i32.const 0))
+                (then (i32.store (i32.const 0) (i32.const 96))))
+            (loop $wait
+                (local.set $count (i64.add (local.get $count) (i64.const 1)))
+                (br_if $wait (i64.lt_u (local.get $count) (i64.const 40000000))))
+            (drop (call $unlink (i32.const 3) (i32.const 64) (i32.const 4)))
+            (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 16)))))"#;
+    let command = command.replace(
+        "(memory (export",
+        r#"(import "wasi_snapshot_preview1" "path_unlink_file" (func $unlink (param i32 i32 i32) (result i32)))
+        (memory (export"#,
+    );
+    let manifest = "dirs = [\"state::/state\"]\n[[case]]\nname = \"one\"\noutput = \"first\\n\"\n";
+    let project = Project::new(&command, manifest);
+    fs::create_dir(project.path("state")).expect("a folder");
+    let told = stdout(
+        &project
+            .check(&["--calls", "2", "--random", "0", "--patience", "60s"])
+            .exits_with(100),
+    );
+    assert!(
+        told.contains("first call after a call that was stopped at its deadline"),
+        "{told}"
+    );
+    assert!(told.contains("-first") && told.contains("+again"), "{told}");
+}
+
+#[test]
+fn a_case_that_takes_more_than_it_took_once_is_found() {
+    let busy = |rounds: u32| {
+        echo(&format!(
+            "(local $n i32) (loop $l (local.set $n (i32.add (local.get $n) (i32.const 1)))
+                (br_if $l (i32.lt_u (local.get $n) (i32.const {rounds}))))"
+        ))
+    };
+    let arguments = |more: &[&'static str]| {
+        let mut all = vec!["--calls", "20", "--random", "0", "--max-time", "1000x"];
+        all.extend(more);
+        all
+    };
+    let project = Project::new(&busy(1000), TWO_CASES);
+    let saved = project.check(&arguments(&["--save-baseline", "base.json"]));
+    assert!(saved.exits_with(0).stderr.contains("base.json"));
+    let compare = arguments(&["--baseline", "base.json"]);
+    assert_eq!(project.check(&compare).exits_with(0).stderr, "");
+
+    fs::write(project.path("guest.wat"), busy(2000)).expect("a file");
+    let told = stdout(&project.check(&compare).exits_with(100));
+    assert!(told.contains("against the baseline:"), "{told}");
+    assert!(
+        told.contains("2.00 times the work that it took: 8009 before, 16009 now"),
+        "{told}"
+    );
+    assert!(
+        told.contains("cofferdam check --filter \"one\" --baseline base.json"),
+        "{told}"
+    );
+    let wide = arguments(&["--baseline", "base.json", "--max-work", "2.5x"]);
+    project.check(&wide).exits_with(0);
+
+    fs::write(
+        project.path("guest.wat"),
+        busy(1000).replace("1 16)", "3 16)"),
+    )
+    .expect("a file");
+    let told = stdout(&project.check(&compare).exits_with(100));
+    assert!(
+        told.contains("3.00 times the memory that it took: 64 KiB before, 192 KiB now"),
+        "{told}"
+    );
+    // What is not well is no baseline.
+    let manifest = format!(
+        "guest = \"guest.wat\"\n{}",
+        TWO_CASES.replace("\"uno\"\noutput", "\"x\"\noutput")
+    );
+    fs::write(project.path("cofferdam.toml"), manifest).expect("a file");
+    let refused = project.check(&arguments(&["--save-baseline", "other.json"]));
+    assert!(refused.exits_with(100).stderr.contains("is not written"));
+    assert!(!project.path("other.json").exists());
+    let no_baseline = project
+        .check(&["--baseline", "cofferdam.toml"])
+        .exits_with(2);
+    assert!(
+        no_baseline.stderr.contains("it is no baseline"),
+        "{}",
+        no_baseline.stderr
+    );
+}
+
+/// Replies with eight random bytes, a clock, and a message if one comes.
+fn chancy() -> String {
+    guest(
+        r#"(func (export "handle") (result i32) (local $length i32)
+            (call $random (i32.const 0) (i32.const 8))
+            (i64.store (i32.const 8) (call $clock))
+            (local.set $length (call $recv (i32.const 16) (i32.const 100) (i32.const 0)))
+            (if (i32.lt_s (local.get $length) (i32.const 0)) (then (local.set $length (i32.const 0))))
+            (call $post (i32.const 0) (i32.const 8))
+            (call $output_write (i32.const 0) (i32.add (i32.const 16) (local.get $length)))
+            (i32.const 0))"#,
+    )
+    .replace(
+        "(memory (export",
+        r#"(import "cofferdam" "clock" (func $clock (result i64)))
+        (import "cofferdam" "recv" (func $recv (param i32 i32 i32) (result i32)))
+        (import "cofferdam" "post" (func $post (param i32 i32)))
+        (memory (export"#,
+    )
+}
+
+#[test]
+fn what_was_recorded_is_told_again_in_both_isolations() {
+    let project = Project::new(
+        &chancy(),
+        "[[case]]\nname = \"dice\"\npost = [\"a message\"]\n",
+    );
+    // By itself it is something else each time.
+    let told = stdout(&project.check(&QUICK).exits_with(100));
+    assert!(told.contains("not deterministic"), "{told}");
+    let told = stdout(&project.check(&["--record", "calls.jsonl"]).exits_with(0));
+    assert_eq!(
+        told,
+        "1 case and 3 answers of the host are in calls.jsonl\n"
+    );
+    let record = fs::read_to_string(project.path("calls.jsonl")).expect("it was written");
+    let calls: Vec<String> = record
+        .lines()
+        .skip(1)
+        .map(|line| serde_json::from_str::<Value>(line).expect("JSON")["call"].to_string())
+        .collect();
+    let expected = ["input", "random", "clock", "received", "posted", "ended"];
+    assert_eq!(calls, expected.map(|call| format!("\"{call}\"")));
+    let told = stdout(&project.check(&["--replay", "calls.jsonl"]).exits_with(0));
+    assert!(told.contains("ok    dice"), "{told}");
+
+    // A guest that asks for something else, or that answers otherwise, is found.
+    let other = chancy().replace(
+        "(i32.const 0) (i32.const 8))\n            (i64",
+        "(i32.const 0) (i32.const 7))\n            (i64",
+    );
+    assert_ne!(other, chancy());
+    fs::write(project.path("guest.wat"), other).expect("a file");
+    let told = stdout(&project.check(&["--replay", "calls.jsonl"]).exits_with(100));
+    assert!(
+        told.contains(
+            "replayed, the guest asks for random bytes, and the record has 8 random bytes"
+        ),
+        "{told}"
+    );
+    assert!(
+        told.contains("cofferdam check --replay calls.jsonl --filter \"dice\""),
+        "{told}"
+    );
+    let other = chancy().replace("(i32.add (i32.const 16)", "(i32.add (i32.const 15)");
+    fs::write(project.path("guest.wat"), other).expect("a file");
+    let told = stdout(&project.check(&["--replay", "calls.jsonl"]).exits_with(100));
+    assert!(told.contains("it says something else"), "{told}");
+    let refused = project.check(&["--replay", "cofferdam.toml"]).exits_with(2);
+    assert!(refused.stderr.contains("line 1:"), "{}", refused.stderr);
 }

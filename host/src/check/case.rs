@@ -19,6 +19,8 @@ pub struct Case {
     pub messages: Vec<Vec<u8>>,
     /// What it may use.
     pub limits: Limits,
+    /// Whether its limits may decide what it comes to: then it runs under no others.
+    pub depends_on_limits: bool,
     /// What is to come of it.
     pub expected: Expected,
     /// Where it was written.
@@ -159,9 +161,8 @@ mod tests {
 
     fn seen(outcome: Outcome, output: &str) -> Seen {
         Seen {
-            ending: Ok(outcome),
             output: output.into(),
-            posts: vec![],
+            ..Seen::ended(Ok(outcome))
         }
     }
 

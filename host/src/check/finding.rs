@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::case::Case;
+use super::limits::Squeeze;
 use super::places::Place;
 use super::suite::Suite;
 use crate::guest::Entry;
@@ -39,8 +40,14 @@ pub enum Sort {
     Isolation,
     /// It changes from one call to the next, for no reason that could be found.
     Change,
-    /// It is something else where more may be used, though no limit ended it.
+    /// It is something else where more or less may be used, and no outcome says so.
     Limits,
+    /// Its memory grows from call to call, and does not come to an end.
+    Growth,
+    /// It takes more than it took once: see [`Baseline`](super::Baseline).
+    Regression,
+    /// Told what it was told once, it says something else.
+    Replay,
     /// The guest breaks the interface, or its worker dies.
     Break,
 }
@@ -55,8 +62,12 @@ pub enum Call {
     Among(usize),
     /// The one after that of another case, on the same instance.
     After(String),
-    /// The first, where more may be used than the case says.
-    UnderWideLimits,
+    /// The first, under other limits than the case's own.
+    Squeezed(Squeeze),
+    /// All of them, against what they took once.
+    AgainstBaseline,
+    /// The first, told what a record says.
+    Replayed,
     /// That of a random input.
     Random {
         /// Its place, from 0.
@@ -87,7 +98,8 @@ impl Finding {
                 place.options(),
                 suite.guest.name()
             ),
-            (Call::Nth(_), None) | (Call::UnderWideLimits, _) => {
+            (Call::Nth(_), None)
+            | (Call::Squeezed(_) | Call::AgainstBaseline | Call::Replayed, _) => {
                 format!("cofferdam check --filter {:?}", case.name)
             }
             // It takes the others.
@@ -111,9 +123,12 @@ impl Finding {
             Call::Random { number, seed } => {
                 format!("cofferdam check --random {} --seed {seed}", number + 1)
             }
-            Call::Nth(_) | Call::Among(_) | Call::After(_) | Call::UnderWideLimits => {
-                "cofferdam check".to_owned()
-            }
+            Call::Nth(_)
+            | Call::Among(_)
+            | Call::After(_)
+            | Call::Squeezed(_)
+            | Call::AgainstBaseline
+            | Call::Replayed => "cofferdam check".to_owned(),
         };
         Self {
             case: None,
@@ -161,7 +176,9 @@ impl fmt::Display for Call {
             Self::Nth(count) => write!(f, "call {count}"),
             Self::Among(workers) => write!(f, "among others on {workers} workers"),
             Self::After(name) => write!(f, "after `{}`", crate::mail::printable(name)),
-            Self::UnderWideLimits => f.write_str("first call under wide limits"),
+            Self::Squeezed(squeeze) => write!(f, "first call {squeeze}"),
+            Self::AgainstBaseline => f.write_str("against the baseline"),
+            Self::Replayed => f.write_str("replayed"),
             Self::Random { number, seed } => write!(f, "random input {number} of seed {seed}"),
         }
     }

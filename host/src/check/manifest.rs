@@ -30,10 +30,10 @@ pub enum CheckError {
         #[source]
         error: io::Error,
     },
-    /// The manifest is not understood.
+    /// The manifest, a baseline or a record is not understood.
     #[error("{path}: {why}", path = path.display())]
     Manifest {
-        /// The manifest.
+        /// The file.
         path: PathBuf,
         /// What is wrong, and where.
         why: String,
@@ -59,6 +59,7 @@ struct Written {
     invoke: Option<String>,
     packed: Option<String>,
     call: Option<String>,
+    interface: Option<Interface>,
     alloc: Option<String>,
     free: Option<String>,
     #[serde(default)]
@@ -72,6 +73,18 @@ struct Written {
     seed: Option<u64>,
     #[serde(default, rename = "case")]
     cases: Vec<WrittenCase>,
+}
+
+/// How the function that `call` names is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Interface {
+    /// As an Extism plugin's.
+    Extism,
+    /// With numbers.
+    Numbers,
+    /// With a pointer and a length, and back with both in one number.
+    PackedU64,
 }
 
 #[derive(Debug, Deserialize)]
@@ -94,6 +107,8 @@ struct WrittenCase {
     memory: Option<String>,
     max_output: Option<String>,
     fuel: Option<u64>,
+    #[serde(default)]
+    depends_on_limits: bool,
 }
 
 impl Suite {
@@ -172,24 +187,37 @@ impl Written {
     }
 
     fn entry(&self) -> Result<Option<Entry>, String> {
-        if let Some(call) = &self.call {
-            if self.invoke.is_some() || self.packed.is_some() {
-                return Err("`call` and `invoke` or `packed` exclude each other".to_owned());
-            }
-            return Ok(Some(Entry::Extism { call: call.clone() }));
+        let named = [&self.call, &self.invoke, &self.packed];
+        if named.iter().filter(|name| name.is_some()).count() > 1 {
+            return Err("`call`, `invoke` and `packed` exclude each other".to_owned());
         }
-        match (&self.invoke, &self.packed) {
-            (Some(_), Some(_)) => Err("`invoke` and `packed` exclude each other".to_owned()),
-            (None, None) if self.alloc.is_some() || self.free.is_some() => {
-                Err("`alloc` and `free` go with `packed`".to_owned())
+        let (interface, name) = match (&self.call, &self.invoke, &self.packed, self.interface) {
+            (Some(name), .., interface) => (interface.unwrap_or(Interface::Extism), name),
+            (_, Some(name), _, None) => (Interface::Numbers, name),
+            (.., Some(name), None) => (Interface::PackedU64, name),
+            (.., Some(_)) => {
+                return Err(
+                    "`interface` says how the function is called that `call` names: give that"
+                        .to_owned(),
+                );
             }
-            (None, None) => Ok(None),
-            (Some(name), None) => Ok(Some(Entry::Function { name: name.clone() })),
-            (None, Some(call)) => {
-                let packed = Packed::with(call, self.alloc.clone(), self.free.clone());
-                Ok(Some(Entry::Packed(packed)))
+            (.., None) if self.alloc.is_some() || self.free.is_some() => {
+                return Err("`alloc` and `free` go with `packed`".to_owned());
             }
+            (.., None) => return Ok(None),
+        };
+        let is_packed = interface == Interface::PackedU64;
+        if !is_packed && (self.alloc.is_some() || self.free.is_some()) {
+            return Err("`alloc` and `free` go with `interface = \"packed-u64\"`".to_owned());
         }
+        Ok(Some(match interface {
+            Interface::Extism => Entry::Extism { call: name.clone() },
+            Interface::Numbers => Entry::Function { name: name.clone() },
+            Interface::PackedU64 => {
+                let packed = Packed::with(name, self.alloc.clone(), self.free.clone());
+                Entry::Packed(packed)
+            }
+        }))
     }
 }
 
@@ -294,6 +322,7 @@ impl WrittenCase {
                 fuel: self.fuel.or(limits.fuel),
                 ..limits
             },
+            depends_on_limits: self.depends_on_limits,
             expected: Expected {
                 outcome: self.outcome.clone(),
                 code: self.code,
@@ -333,6 +362,7 @@ fn read_folder(folder: &Path, limits: Limits) -> Result<Vec<Case>, CheckError> {
             input: fs::read(&path).map_err(file(&path))?,
             messages: Vec::new(),
             limits,
+            depends_on_limits: false,
             expected: Expected {
                 output,
                 ..Expected::default()

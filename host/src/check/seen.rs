@@ -6,11 +6,14 @@ use std::time::Duration;
 
 use similar::TextDiff;
 
+use super::case::Case;
 use crate::job::{Job, Outcome};
-use crate::pool::{Completion, Lost, Pool};
+use crate::pool::{Completion, Lost, Pool, Ticket};
+use crate::runtime::Weight;
+use crate::units::ByteSize;
 
 /// How a job ended, and all that its guest said to the host.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Seen {
     /// How the guest ended, or what became of the job where no guest ended it.
     pub ending: Result<Outcome, Lost>,
@@ -18,69 +21,129 @@ pub struct Seen {
     pub output: Vec<u8>,
     /// What the guest posted, in order.
     pub posts: Vec<Vec<u8>>,
+    /// From the moment when a worker took the job up to its reply.
+    pub wall: Duration,
+    /// What it took; `None` where its worker did not live to say it.
+    pub(super) weight: Option<Weight>,
 }
 
-type Heard = Arc<Mutex<Vec<Vec<u8>>>>;
+/// What is heard of a job before it ends.
+#[derive(Default)]
+struct Heard {
+    posts: Vec<Vec<u8>>,
+    weight: Option<Weight>,
+}
 
 /// Further messages of a job are not compared.
 const MOST_POSTS: usize = 10_000;
 
-/// A job that was handed in, and what its guest posts meanwhile.
-pub(super) struct Pending {
-    ticket: crate::pool::Ticket,
-    heard: Heard,
+/// What a job is given.
+pub(super) struct Given<'a> {
+    pub(super) input: &'a [u8],
+    pub(super) messages: &'a [Vec<u8>],
+    /// Its own time limit, in place of the pool's.
+    pub(super) timeout: Option<Duration>,
 }
 
-/// Hands in a job with this input and these messages.
+impl<'a> Given<'a> {
+    pub(super) fn of(case: &'a Case) -> Self {
+        Self {
+            input: &case.input,
+            messages: &case.messages,
+            timeout: None,
+        }
+    }
+
+    /// An input alone.
+    pub(super) fn input(input: &'a [u8]) -> Self {
+        Self {
+            input,
+            messages: &[],
+            timeout: None,
+        }
+    }
+}
+
+/// A job that was handed in, and what its guest posts meanwhile.
+pub(super) struct Pending {
+    ticket: Ticket,
+    heard: Arc<Mutex<Heard>>,
+}
+
+/// Hands in a job.
 ///
 /// # Errors
 /// Why the pool does not take it.
-pub(super) fn hand_in(pool: &Pool, input: &[u8], messages: &[Vec<u8>]) -> Result<Pending, String> {
-    let heard = Heard::default();
+pub(super) fn hand_in(pool: &Pool, given: &Given<'_>) -> Result<Pending, String> {
+    let heard = Arc::<Mutex<Heard>>::default();
     let ears = Arc::clone(&heard);
-    let job = Job::new(input).on_post(move |_, message| {
+    let mut job = Job::new(given.input).on_post(move |_, message| {
         let mut heard = ears.lock().unwrap_or_else(PoisonError::into_inner);
-        // A guest may post without end what costs it nothing.
-        if heard.len() < MOST_POSTS {
-            heard.push(message.to_vec());
+        // The worker's own word comes last.
+        if let Some(weight) = Weight::from_bytes(message) {
+            heard.weight = Some(weight);
+        } else if heard.posts.len() < MOST_POSTS {
+            // A guest may post without end what costs it nothing.
+            heard.posts.push(message.to_vec());
         }
     });
-    let job = match messages {
-        [] => job,
-        messages => {
-            let (job, outbox) = job.with_inbox();
-            for message in messages {
-                outbox
-                    .post(message.as_slice())
-                    .map_err(|error| error.to_string())?;
-            }
-            job
+    if let Some(timeout) = given.timeout {
+        job = job.timeout(timeout);
+    }
+    if !given.messages.is_empty() {
+        let outbox;
+        (job, outbox) = job.with_inbox();
+        for message in given.messages {
+            let posted = outbox.post(message.as_slice());
+            posted.map_err(|error| error.to_string())?;
         }
-    };
+    }
     let ticket = pool.submit(job).map_err(|error| error.to_string())?;
     Ok(Pending { ticket, heard })
 }
 
 impl Pending {
     pub(super) fn wait(self) -> Seen {
-        let Completion { result, .. } = self.ticket.wait();
-        let posts = std::mem::take(&mut *self.heard.lock().unwrap_or_else(PoisonError::into_inner));
-        match result {
-            Ok(reply) => Seen {
-                ending: Ok(reply.outcome),
-                output: reply.output,
-                posts,
-            },
-            Err(lost) => Seen {
-                ending: Err(lost),
-                output: Vec::new(),
-                posts,
-            },
+        let Completion { result, wall, .. } = self.ticket.wait();
+        let heard = std::mem::take(&mut *self.heard.lock().unwrap_or_else(PoisonError::into_inner));
+        let (ending, output) = match result {
+            Ok(reply) => (Ok(reply.outcome), reply.output),
+            Err(lost) => (Err(lost), Vec::new()),
+        };
+        Seen {
+            ending,
+            output,
+            posts: heard.posts,
+            wall,
+            weight: heard.weight,
         }
     }
 }
 
 impl Seen {
+    /// A job of which nothing is known but its ending.
+    pub(super) fn ended(ending: Result<Outcome, Lost>) -> Self {
+        Self {
+            ending,
+            output: Vec::new(),
+            posts: Vec::new(),
+            wall: Duration::ZERO,
+            weight: None,
+        }
+    }
+
+    /// Linear memory of the instance when the job had ended; `None` where its worker did not live to say it.
+    #[must_use]
+    pub fn memory(&self) -> Option<ByteSize> {
+        self.weight.map(|weight| ByteSize::from_bytes(weight.after))
+    }
+
+    /// Bytes that the guest said: its reply and its posted messages together.
+    pub(super) fn said(&self) -> u64 {
+        let posts: usize = self.posts.iter().map(Vec::len).sum();
+        (self.output.len() + posts) as u64
+    }
+
     /// One line that says how it ended.
     #[must_use]
     pub fn ending_in_words(&self) -> String {
@@ -96,7 +159,11 @@ impl Seen {
         let is_stopped = |seen: &Self| matches!(seen.ending, Ok(Outcome::Deadline));
         match is_stopped(self) && is_stopped(other) {
             true => true,
-            false => self == other,
+            false => {
+                self.ending == other.ending
+                    && self.output == other.output
+                    && self.posts == other.posts
+            }
         }
     }
 

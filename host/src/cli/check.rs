@@ -5,7 +5,10 @@ mod formats;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use cofferdam::check::{Call, CheckError, Checked, Options, Sort, Suite, check as run_check};
+use cofferdam::check::{
+    Baseline, Bounds, Call, CheckError, Checked, Fuzzed, Options, Record, Sort, Suite,
+    check as run_check, record as run_record,
+};
 use cofferdam::{Exit, Folder, GuestSource, TimeSpan};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -49,6 +52,27 @@ pub(crate) struct Args {
     /// What decides the order of cases, and the random inputs
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
+    /// Write what each case takes in work, memory and time, to be compared later
+    #[arg(long, value_name = "FILE")]
+    save_baseline: Option<PathBuf>,
+    /// Compare what each case takes with what --save-baseline wrote
+    #[arg(long, value_name = "FILE")]
+    baseline: Option<PathBuf>,
+    /// By what factor the work of a case may exceed that of the baseline
+    #[arg(long, value_name = "FACTOR", default_value = "1.05x", value_parser = factor)]
+    max_work: f64,
+    /// … its memory
+    #[arg(long, value_name = "FACTOR", default_value = "1.05x", value_parser = factor)]
+    max_memory: f64,
+    /// … and its time, wherever it runs
+    #[arg(long, value_name = "FACTOR", default_value = "2x", value_parser = factor)]
+    max_time: f64,
+    /// Run each case once, and write what the host told the guest and what it said
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["update", "baseline", "save_baseline"])]
+    record: Option<PathBuf>,
+    /// Run what was recorded again, told what it was told then
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["update", "baseline", "save_baseline", "record", "list"])]
+    replay: Option<PathBuf>,
     /// text, one JSON object, JUnit's XML, TAP, or annotations for GitHub
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
@@ -67,6 +91,10 @@ Examples:
   cofferdam check --cases cases @sha256  cases/abc.in is to give cases/abc.out
   cofferdam check --update               write down what comes out now
   cofferdam check --format junit > check.xml
+  cofferdam check --save-baseline base.json     then, after a change:
+  cofferdam check --baseline base.json --max-work 1.10x
+  cofferdam check --record calls.jsonl   what the host told each case, and
+  cofferdam check --replay calls.jsonl   the same told again
 
 A manifest (in it paths are from its own folder):
   guest = \"plugin.wasm\"   # or @name; invoke = \"add\"; packed = \"greet\"
@@ -79,12 +107,14 @@ A manifest (in it paths are from its own folder):
   name = \"refuses nobody\"
   outcome = \"refused\"     # or exited, trapped, deadline, memory-limit, …
   code = 2                # reason = \"a part of it\"
-  timeout = \"100ms\"       # memory, max_output, fuel
+  timeout = \"100ms\"       # memory, max_output, fuel; depends_on_limits = true
 
 Each case runs in a thread and in a process, on fresh and on reused instances,
-the first time and the N-th, among all others, and after each of them, and in
-both isolations with twice its memory, stack and output. Then random inputs run
-in both isolations.
+the first time and the N-th, among all others, and after each of them. In both
+isolations it runs with twice its memory, stack and output, with exactly what it
+took of them, with less, and stopped in its middle: what it comes to then must
+say so, or be the same. An instance that is kept must not grow without end. Then
+random inputs run in both isolations.
 
 Exit codes: 0 all is well · 100 something was found · 4 no case was selected
   2 usage · 126 the guest cannot be run · 127 not found";
@@ -134,6 +164,26 @@ impl Args {
         Ok(read?)
     }
 
+    fn options(&self) -> Options {
+        Options {
+            calls: self.calls,
+            patience: self.patience.duration(),
+            random: self.random,
+            seed: self.seed,
+            work: self.baseline.is_some() || self.save_baseline.is_some(),
+            cache: self.cache.cache(),
+            ..Options::default()
+        }
+    }
+
+    fn bounds(&self) -> Bounds {
+        Bounds {
+            work: self.max_work,
+            memory: self.max_memory,
+            time: self.max_time,
+        }
+    }
+
     /// When what is checked was written last.
     fn stamps(&self) -> Vec<Option<SystemTime>> {
         let mut paths: Vec<PathBuf> = self.manifest().into_iter().collect();
@@ -155,6 +205,9 @@ impl Args {
 fn once(args: &Args) -> Result<Exit, Failure> {
     let mut suite = args.suite()?;
     suite.dirs.extend(args.dirs.iter().cloned());
+    if let Some(path) = &args.replay {
+        return replay(args, &suite, path);
+    }
     if let Some(filter) = &args.filter {
         suite
             .cases
@@ -180,24 +233,90 @@ fn once(args: &Args) -> Result<Exit, Failure> {
     if args.list {
         return Ok(Exit::Done);
     }
-    let options = Options {
-        calls: args.calls,
-        patience: args.patience.duration(),
-        random: args.random,
-        seed: args.seed,
-        cache: args.cache.cache(),
-        ..Options::default()
-    };
+    let options = args.options();
+    if let Some(path) = &args.record {
+        return record(&suite, &options, path);
+    }
+    // Read before all is run.
+    let baseline = args.baseline.as_deref().map(Baseline::read).transpose()?;
     let progress = progress(suite.cases.len() as u64);
-    let (checked, fuzzed) = run_check(&suite, &options, || progress.inc(1))?;
+    let (mut checked, fuzzed) = run_check(&suite, &options, || progress.inc(1))?;
     progress.finish_and_clear();
     if args.update {
         return update(args, &suite, &checked);
     }
-    let text = args.format.of(&suite, &checked, &fuzzed);
+    if let Some(baseline) = &baseline {
+        let notes = baseline.judge(&suite, &args.bounds(), &mut checked);
+        notes.iter().for_each(|note| complain(note));
+    }
+    let exit = tell(args, &suite, &checked, &fuzzed)?;
+    match (&args.save_baseline, exit) {
+        (Some(path), Exit::Done) => {
+            Baseline::of(&suite, &checked).write(path)?;
+            complain(&format!("what each case takes is in {}", path.display()));
+        }
+        (Some(path), _) => complain(&format!(
+            "{} is not written: what is not as it was to be is no baseline",
+            path.display()
+        )),
+        (None, _) => {}
+    }
+    Ok(exit)
+}
+
+/// Prints what came of all, and says how it went.
+fn tell(args: &Args, suite: &Suite, checked: &[Checked], fuzzed: &Fuzzed) -> Result<Exit, Failure> {
+    let text = args.format.of(suite, checked, fuzzed);
     print(text.as_bytes())?;
     let is_well = checked.iter().all(|case| case.findings.is_empty()) && fuzzed.findings.is_empty();
     Ok(if is_well { Exit::Done } else { Exit::Found })
+}
+
+fn record(suite: &Suite, options: &Options, path: &Path) -> Result<Exit, Failure> {
+    let progress = progress(suite.cases.len() as u64);
+    let record = run_record(suite, options, || progress.inc(1))?;
+    progress.finish_and_clear();
+    record.write(path)?;
+    let (cases, answers) = record.counts();
+    let plural = |count: usize, one: &str, many: &str| match count {
+        1 => format!("1 {one}"),
+        count => format!("{count} {many}"),
+    };
+    print(
+        format!(
+            "{} and {} of the host are in {}\n",
+            plural(cases, "case", "cases"),
+            plural(answers, "answer", "answers"),
+            path.display()
+        )
+        .as_bytes(),
+    )?;
+    Ok(Exit::Done)
+}
+
+fn replay(args: &Args, suite: &Suite, path: &Path) -> Result<Exit, Failure> {
+    let mut record = Record::read(path)?;
+    if let Some(filter) = &args.filter {
+        record.filter(filter);
+    }
+    let (cases, _) = record.counts();
+    if cases == 0 {
+        complain(&format!("no such case is recorded in {}", path.display()));
+        return Ok(Exit::NoCase);
+    }
+    let progress = progress(cases as u64);
+    let checked = record.replay(suite, &args.options(), path, || progress.inc(1))?;
+    progress.finish_and_clear();
+    tell(args, suite, &checked, &Fuzzed::default())
+}
+
+/// A factor as it is typed: 1.10x.
+fn factor(text: &str) -> Result<f64, String> {
+    let number = text.strip_suffix('x').unwrap_or(text);
+    match number.parse::<f64>() {
+        Ok(factor) if factor.is_finite() && factor > 0.0 => Ok(factor),
+        _ => Err(format!("`{text}` is no factor: give one such as 1.10x")),
+    }
 }
 
 /// Hidden where stderr is no terminal.

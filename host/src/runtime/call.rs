@@ -166,20 +166,31 @@ impl Session {
             received,
         };
         if let Some(drill) = self.program.drill {
-            let state = live.store.data();
-            let (before, after) = (before as u64, state.limiter.memories() as u64);
-            drill.at_the_end(Weight { before, after }, state.job.job.mail());
+            let weight = self.weight(before, &live.store);
+            drill.at_the_end(weight, live.store.data().job.job.mail());
         }
         let may_go_on = self.program.world.entry.may_be_reused()
             && !live.store.data().job.streams.exited
             && matches!(reply.outcome, Outcome::Output | Outcome::Refused { .. });
         // Without its job: whoever posts to that has to hear that it ended.
-        live.store.data_mut().job = JobState::new(&self.idle, 0);
+        live.store.data_mut().job = JobState::new(&self.idle, 0, None);
         self.held = match self.policy {
             InstancePolicy::Reused if may_go_on => Held::Ready(live),
             InstancePolicy::Reused | InstancePolicy::Fresh => Held::Spent(live),
         };
         Ok((reply, output))
+    }
+
+    fn weight(&self, before: usize, store: &Store<StoreState>) -> Weight {
+        let limiter = &store.data().limiter;
+        let left = store.get_fuel().unwrap_or_default();
+        let work = self.program.limits.fuel;
+        Weight {
+            before: before as u64,
+            after: limiter.memories() as u64,
+            charged: limiter.used() as u64,
+            work: work.map_or(0, |fuel| fuel.saturating_sub(left)),
+        }
     }
 
     /// An instance with this job: the one at hand, or a new one.
@@ -189,7 +200,7 @@ impl Session {
             return self.instantiate(job);
         };
         let state = live.store.data_mut();
-        state.job = JobState::new(job, self.program.limits.output.as_len());
+        state.job = JobState::new(job, self.program.limits.output.as_len(), self.program.drill);
         state.limiter.forget_denials();
         self.refill(&mut live.store);
         Ok(live)
@@ -210,7 +221,7 @@ impl Session {
                 world: Arc::clone(&self.program.world),
                 plugin: None,
                 awaited: wasi2::awaited(),
-                job: JobState::new(job, limits.output.as_len()),
+                job: JobState::new(job, limits.output.as_len(), self.program.drill),
             },
         );
         store.limiter(|state| &mut state.limiter);
@@ -689,8 +700,13 @@ mod tests {
         session.run(&job).unwrap();
         session.run(&job).unwrap();
         let weight = |before: u64, after: u64| {
-            let (before, after) = (before << 16, after << 16);
-            Some(Weight { before, after })
+            Some(Weight {
+                before: before << 16,
+                after: after << 16,
+                // The table has five elements.
+                charged: (after << 16) + 40,
+                work: 0,
+            })
         };
         let posted: Vec<_> = posted.try_iter().collect();
         assert_eq!(posted, [weight(2, 5), weight(5, 8)]);

@@ -236,7 +236,7 @@ fn define_host(linker: &mut Linker<StoreState>) -> Result<()> {
                 Some(span) => Wait::For(std::time::Duration::from_millis(span.into())),
             };
             let state = store.data_mut();
-            match state.job.job.mail().recv(wait, state.interrupt.bell()) {
+            match state.job.hear(wait, state.interrupt.bell()) {
                 Received::Message(message) => Ok((Heard::Message(message),)),
                 Received::TimedOut => Ok((Heard::Nothing,)),
                 Received::Closed => Ok((Heard::Closed,)),

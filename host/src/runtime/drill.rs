@@ -3,9 +3,9 @@
 //! A bug in a host function is the fault that the wasm sandbox does not stop. The experiments need it
 //! on demand, in both isolations: a drill is acted out by the host function `log`, in a worker that was
 //! made for it. What an instance has of linear memory nobody sees from outside, and no reply says it: one
-//! drill has it posted at the end of each job. A program that embeds this crate reaches drills by
-//! [`Injector`](crate::experiment::Injector) alone, which makes pools of its own for them; no guest can begin one,
-//! and a worker that was made without has no way to.
+//! drill has it posted at the end of each job, and two record and replay what a guest is told. A program that embeds
+//! this crate reaches drills by [`Injector`](crate::experiment::Injector) and [`check`](crate::check) alone, which make
+//! pools of their own for them; no guest can begin one, and a worker that was made without has no way to.
 
 use std::process;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -50,31 +50,49 @@ pub(crate) enum Drill {
     /// Posts the [`Weight`] of the instance at the end of each job, after all that the guest posted; `log`
     /// works as ever.
     Weigh,
+    /// Posts what the guest is told and another run may not be: see [`tape`](super::tape).
+    Record,
+    /// Tells the guest what the job's inbox has of a record, and nothing else.
+    Replay,
 }
 
-/// Bytes of all linear memories of an instance, as it has them: what `memory.size` says, touched or not.
+/// What an instance has and a job took, as only the worker sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Weight {
-    /// When its job begins; of a new instance, what its module asks for.
+    /// Bytes of all linear memories of the instance when its job begins, as `memory.size` says, touched or not; of a
+    /// new instance, what its module asks for.
     pub(crate) before: u64,
-    /// When its job has ended.
+    /// The same when its job has ended.
     pub(crate) after: u64,
+    /// What counts towards [`Limits::memory`](crate::Limits::memory) then: tables and what the host keeps, too.
+    pub(crate) charged: u64,
+    /// Fuel that the job took; 0 where none is counted.
+    pub(crate) work: u64,
 }
 
+/// How it begins as a message, so that nothing else that is posted is taken for it.
+const WEIGHT: &[u8; 8] = b"\0weight:";
+
 impl Weight {
-    fn to_bytes(self) -> [u8; 16] {
-        let mut bytes = [0; 16];
-        bytes[..8].copy_from_slice(&self.before.to_le_bytes());
-        bytes[8..].copy_from_slice(&self.after.to_le_bytes());
+    fn to_bytes(self) -> Vec<u8> {
+        let mut bytes = WEIGHT.to_vec();
+        for number in [self.before, self.after, self.charged, self.work] {
+            bytes.extend(number.to_le_bytes());
+        }
         bytes
     }
 
     /// What was posted; `None` if that is no weight.
     pub(crate) fn from_bytes(message: &[u8]) -> Option<Self> {
-        let (before, after) = message.split_first_chunk()?;
+        let (numbers, []) = message.strip_prefix(WEIGHT)?.as_chunks() else {
+            return None;
+        };
+        let [before, after, charged, work] = *<&[[u8; 8]; 4]>::try_from(numbers).ok()?;
         Some(Self {
-            before: u64::from_le_bytes(*before),
-            after: u64::from_le_bytes(after.try_into().ok()?),
+            before: u64::from_le_bytes(before),
+            after: u64::from_le_bytes(after),
+            charged: u64::from_le_bytes(charged),
+            work: u64::from_le_bytes(work),
         })
     }
 }
@@ -91,7 +109,7 @@ impl Drill {
     /// Whether it takes the place of a line in the log.
     pub(super) fn is_in_log(self) -> bool {
         match self {
-            Self::Weigh => false,
+            Self::Weigh | Self::Record | Self::Replay => false,
             Self::Identify
             | Self::Panic
             | Self::Abort
@@ -118,7 +136,7 @@ impl Drill {
     /// Does what is to be done in place of a line in the log; `line` is what the guest wanted logged.
     pub(super) fn act(self, mail: &dyn Mail, line: &[u8]) {
         match self {
-            Self::Weigh => {}
+            Self::Weigh | Self::Record | Self::Replay => {}
             Self::Identify => {
                 let pid = process::id();
                 MARK.store(pid, Ordering::SeqCst);

@@ -97,7 +97,7 @@ fn recv(mut guest: Guest<'_>, dst: u32, cap: u32, timeout_ms: i32) -> Result<i32
     };
     let message = match state.job.pending.take() {
         Some(message) => message,
-        None => match state.job.job.mail().recv(wait, state.interrupt.bell()) {
+        None => match state.job.hear(wait, state.interrupt.bell()) {
             Received::Message(message) => message,
             Received::TimedOut => return Ok(abi::RECV_NONE),
             Received::Closed => return Ok(abi::RECV_CLOSED),

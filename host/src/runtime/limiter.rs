@@ -36,6 +36,11 @@ impl Limiter {
         self.memories
     }
 
+    /// Bytes that count towards the limit: memories, tables, and what the host keeps. None is ever given back.
+    pub(super) fn used(&self) -> usize {
+        self.used
+    }
+
     pub(super) fn forget_denials(&mut self) {
         self.denied = false;
     }

@@ -23,6 +23,7 @@ mod limiter;
 mod program;
 mod region;
 mod state;
+mod tape;
 mod traps;
 mod wasi;
 mod wasi2;
@@ -39,6 +40,7 @@ pub(crate) use drill::{Drill, Weight};
 pub(crate) use interrupt::Interrupt;
 pub(crate) use program::Program;
 pub(crate) use state::mix;
+pub(crate) use tape::Told;
 pub(crate) use wasi::MOST_OPEN;
 pub(crate) use world::World;
 

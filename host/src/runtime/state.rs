@@ -4,15 +4,18 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
 
 use cofferdam_guest::abi;
+use crossbeam_channel::Receiver;
 use wasmtime::Memory;
 use wasmtime::component::ResourceTable;
 
 use super::extism::Plugin;
 use super::limiter::Limiter;
+use super::tape::{MOST_RANDOM, OutOfStep, Tape, Told};
 use super::wasi::{Streams, Table};
 use super::{Drill, Interrupt, World};
 use crate::folder::Grants;
 use crate::job::{Job, Outcome};
+use crate::mail::{Received, Wait};
 use crate::payload::Output;
 use crate::region::Shared;
 
@@ -54,6 +57,7 @@ pub(super) struct JobState {
     /// What the job has open beside them; made when it is first asked for.
     pub(super) files: Option<Box<Table>>,
     chance: Chance,
+    tape: Tape,
 }
 
 /// Where `random` and `clock` come from.
@@ -63,7 +67,7 @@ enum Chance {
 }
 
 impl JobState {
-    pub(super) fn new(job: &Job, max_output: usize) -> Self {
+    pub(super) fn new(job: &Job, max_output: usize, drill: Option<Drill>) -> Self {
         Self {
             job: job.clone(),
             output: Output::new(job.mail().arena()),
@@ -83,6 +87,11 @@ impl JobState {
                     ticks: 0,
                 },
             },
+            tape: match drill {
+                Some(Drill::Record) => Tape::Records,
+                Some(Drill::Replay) => Tape::Plays,
+                _ => Tape::Off,
+            },
         }
     }
 
@@ -98,21 +107,66 @@ impl JobState {
         }
     }
 
+    /// Takes the next message for the guest, or what a record says of it.
+    pub(super) fn hear(&mut self, wait: Wait, interrupt: &Receiver<()>) -> Received {
+        let mail = self.job.mail();
+        if self.tape == Tape::Plays {
+            return match Tape::hear(mail) {
+                Ok(received) => received,
+                Err(error) => self.out_of_step(&error, Received::Closed),
+            };
+        }
+        let received = mail.recv(wait, interrupt);
+        if self.tape == Tape::Records {
+            let told = Told::of(&received);
+            told.into_iter()
+                .for_each(|told| self.tape.note(mail, || told));
+        }
+        received
+    }
+
+    /// Notes that a guest that is replayed went another way; it is given something, and ends by itself.
+    fn out_of_step<T>(&mut self, error: &OutOfStep, instead: T) -> T {
+        let why = || Outcome::InterfaceViolation(error.to_string());
+        self.ending.get_or_insert_with(why);
+        instead
+    }
+
     /// The time of day, in nanoseconds since 1970; that of [`JobState::clock`] where the job is seeded.
     pub(super) fn time_of_day(&mut self) -> i64 {
-        match self.chance {
-            Chance::Seeded { .. } => self.clock(),
+        if self.tape == Tape::Plays {
+            return self.played("the time of day", |told| match told {
+                Told::Time { ns } => Ok(ns),
+                other => Err(other),
+            });
+        }
+        let ns = match self.chance {
+            Chance::Seeded { .. } => self.ticked(),
             Chance::System => {
                 let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
                 i64::try_from(since.unwrap_or_default().as_nanos()).unwrap_or(i64::MAX)
             }
+        };
+        self.tape.note(self.job.mail(), || Told::Time { ns });
+        ns
+    }
+
+    fn played<T: Default>(
+        &mut self,
+        asked: &'static str,
+        wanted: impl FnOnce(Told) -> Result<T, Told>,
+    ) -> T {
+        match Tape::next(self.job.mail(), asked, wanted) {
+            Ok(told) => told,
+            Err(error) => self.out_of_step(&error, T::default()),
         }
     }
 
     /// Lets so much time pass by the job's clock, if that is not the system's: then nobody has to wait.
     pub(super) fn skip(&mut self, span: Duration) -> bool {
         match &mut self.chance {
-            Chance::System => false,
+            // What it would see of the time is in the record.
+            Chance::System => self.tape == Tape::Plays,
             Chance::Seeded { ticks, .. } => {
                 let span = i64::try_from(span.as_nanos()).unwrap_or(i64::MAX);
                 *ticks = ticks.saturating_add(span);
@@ -122,6 +176,33 @@ impl JobState {
     }
 
     pub(super) fn fill_random(&mut self, bytes: &mut [u8]) -> std::io::Result<()> {
+        match self.tape {
+            Tape::Off => self.draw(bytes),
+            Tape::Records => {
+                self.draw(bytes)?;
+                for part in bytes.chunks(MOST_RANDOM) {
+                    self.tape.note(self.job.mail(), || Told::Random {
+                        bytes: part.to_vec(),
+                    });
+                }
+                Ok(())
+            }
+            Tape::Plays => {
+                for part in bytes.chunks_mut(MOST_RANDOM) {
+                    let told = self.played("random bytes", |told| match told {
+                        Told::Random { bytes } if bytes.len() == part.len() => Ok(bytes),
+                        other => Err(other),
+                    });
+                    if told.len() == part.len() {
+                        part.copy_from_slice(&told);
+                    }
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn draw(&mut self, bytes: &mut [u8]) -> std::io::Result<()> {
         match &mut self.chance {
             Chance::Seeded { rng, .. } => rng.fill(bytes),
             Chance::System => {
@@ -138,6 +219,18 @@ impl JobState {
 
     /// Nanoseconds, monotonic; one microsecond a call where the job is seeded.
     pub(super) fn clock(&mut self) -> i64 {
+        if self.tape == Tape::Plays {
+            return self.played("the clock", |told| match told {
+                Told::Clock { ns } => Ok(ns),
+                other => Err(other),
+            });
+        }
+        let ns = self.ticked();
+        self.tape.note(self.job.mail(), || Told::Clock { ns });
+        ns
+    }
+
+    fn ticked(&mut self) -> i64 {
         static ORIGIN: OnceLock<Instant> = OnceLock::new();
         match &mut self.chance {
             Chance::Seeded { ticks, .. } => {
@@ -167,7 +260,9 @@ mod tests {
     fn bytes(seed: Option<u64>, number: u64) -> [u8; 32] {
         let mut bytes = [0; 32];
         let job = Job::new("").numbered(number, seed);
-        JobState::new(&job, 0).fill_random(&mut bytes).unwrap();
+        JobState::new(&job, 0, None)
+            .fill_random(&mut bytes)
+            .unwrap();
         bytes
     }
 
@@ -185,13 +280,13 @@ mod tests {
 
     #[test]
     fn a_seeded_clock_counts_microseconds() {
-        let mut state = JobState::new(&Job::new("").numbered(0, Some(1)), 0);
+        let mut state = JobState::new(&Job::new("").numbered(0, Some(1)), 0, None);
         assert_eq!([state.clock(), state.clock()], [1000, 2000]);
     }
 
     #[test]
     fn the_systems_clock_never_goes_back() {
-        let mut state = JobState::new(&Job::new(""), 0);
+        let mut state = JobState::new(&Job::new(""), 0, None);
         let first = state.clock();
         assert!(state.clock() >= first);
     }

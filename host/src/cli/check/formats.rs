@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use cofferdam::check::{Checked, Finding, Fuzzed, Suite};
-use cofferdam::{TimeSpan, printable};
+use cofferdam::{ByteSize, InstancePolicy, TimeSpan, printable};
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 use serde_json::{Value, json};
 
@@ -46,8 +46,28 @@ fn lines_of(finding: &Finding, indent: usize) -> String {
     text
 }
 
+/// What a case takes, in words.
+fn costs(case: &Checked) -> String {
+    let mut parts = vec![case.calls.to_string()];
+    parts.extend(case.seen.memory().map(|memory| memory.to_string()));
+    let fresh = case
+        .costs
+        .iter()
+        .filter(|cost| cost.place.instance == InstancePolicy::Fresh);
+    let times: Vec<String> = fresh
+        .map(|cost| TimeSpan::new(cost.wall).to_string())
+        .collect();
+    parts.push(times.join(" / "));
+    if case.hurried {
+        parts.push("not all limits were tried (--patience)".to_owned());
+    }
+    parts.join(", ")
+}
+
 fn text(suite: &Suite, checked: &[Checked], fuzzed: &Fuzzed) -> String {
     let mut text = format!("{}, {}\n", suite.guest.name(), suite.guest.entry());
+    let legend = "calls in each place, memory, a call's time in a thread / in a process";
+    let _ = writeln!(text, "each case: {legend}");
     let width = checked
         .iter()
         .map(|case| printable(&case.name).chars().count())
@@ -61,13 +81,7 @@ fn text(suite: &Suite, checked: &[Checked], fuzzed: &Fuzzed) -> String {
         } else {
             "FAIL"
         };
-        let _ = writeln!(
-            text,
-            "  {verdict}  {name:width$}  {} jobs, {} calls in each place, {}",
-            case.jobs,
-            case.calls,
-            TimeSpan::new(case.took)
-        );
+        let _ = writeln!(text, "  {verdict}  {name:width$}  {}", costs(case));
         for finding in &case.findings {
             text += &lines_of(finding, 8);
         }
@@ -118,6 +132,10 @@ fn object(suite: &Suite, checked: &[Checked], fuzzed: &Fuzzed) -> Value {
                 "calls": case.calls,
                 "jobs": case.jobs,
                 "took_s": case.took.as_secs_f64(),
+                "memory_bytes": case.seen.memory().map(ByteSize::bytes),
+                "work": case.work,
+                "call_s": case.costs.iter().map(|cost| (cost.place.to_string(), json!(cost.wall.as_secs_f64()))).collect::<serde_json::Map<_, _>>(),
+                "all_limits_tried": !case.hurried,
                 "findings": findings(&case.findings),
             })
         })
