@@ -332,11 +332,13 @@ pub enum TrapKind {
     BadConversion,
     /// Any other trap of the engine.
     Other,
+    /// It threw an exception that nobody caught.
+    UncaughtException,
 }
 
 impl TrapKind {
     /// Every kind, in the order of the wire's numbers.
-    pub(crate) const ALL: [TrapKind; 10] = [
+    pub(crate) const ALL: [TrapKind; 11] = [
         Self::Unreachable,
         Self::StackOverflow,
         Self::MemoryOutOfBounds,
@@ -347,6 +349,7 @@ impl TrapKind {
         Self::DivisionByZero,
         Self::BadConversion,
         Self::Other,
+        Self::UncaughtException,
     ];
 }
 
@@ -363,6 +366,7 @@ impl fmt::Display for TrapKind {
             Self::DivisionByZero => "division by zero",
             Self::BadConversion => "invalid conversion to integer",
             Self::Other => "trap",
+            Self::UncaughtException => "an exception was not caught",
         })
     }
 }

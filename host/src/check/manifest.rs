@@ -14,7 +14,7 @@ use super::case::{Case, Expected, Origin, Rule};
 use super::suite::Suite;
 use crate::folder::{Folder, FolderError};
 use crate::guest::{Entry, Guest, GuestSource, LoadError, Packed};
-use crate::job::{Limits, Outcome};
+use crate::job::{Limits, Outbox, Outcome};
 use crate::units::{ByteSize, TimeSpan};
 
 /// Why there is nothing to check.
@@ -255,6 +255,10 @@ impl WrittenCase {
             (None, Some(path)) => content(path)?,
             (None, None) => Vec::new(),
         };
+        if self.post.len() > Outbox::CAPACITY {
+            let why = format!("`post` has more than {} messages", Outbox::CAPACITY);
+            return Err(refuse(why));
+        }
         let rules = [
             self.output.is_some(),
             self.output_file.is_some(),

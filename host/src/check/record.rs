@@ -219,8 +219,13 @@ fn listen<'a>(
     pool: &Pool,
     job: Job,
     outbox: Outbox,
-    messages: impl Iterator<Item = &'a [u8]> + Send,
+    mut messages: impl Iterator<Item = &'a [u8]> + Send,
 ) -> (Vec<Event>, Seen) {
+    // What is there before the job begins does not depend on who is faster.
+    for message in messages.by_ref().take(Outbox::CAPACITY) {
+        // The job is in our hands.
+        let _ = outbox.post(message);
+    }
     let heard = Arc::<Mutex<Vec<Event>>>::default();
     let note = |heard: &Mutex<Vec<Event>>, event| {
         heard

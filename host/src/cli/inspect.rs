@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{Write, stdout};
 
-use cofferdam::{Anatomy, ByteSize, Entry, Exit, Guest, GuestSource, LoadError, printable};
+use cofferdam::{Anatomy, ByteSize, Entry, Exit, Extern, Guest, GuestSource, LoadError, printable};
 
 use super::Failure;
 use super::guest::GuestArgs;
@@ -129,6 +129,12 @@ fn granted(entry: &Entry) -> &'static str {
 }
 
 impl Finding<'_> {
+    /// Who answers when this is called; `None` where nobody will call it.
+    fn served(&self, import: &Extern) -> Option<&'static str> {
+        let guest = self.guest.as_ref().ok()?;
+        Some(guest.entry().serves(import))
+    }
+
     /// What may surprise whoever wrote it.
     fn warnings(&self) -> Vec<String> {
         let anatomy = self.anatomy;
@@ -185,6 +191,7 @@ impl Finding<'_> {
             "sha256": guest.map(|guest| guest.sha256()),
             "granted": guest.map(|guest| granted(guest.entry())),
             "warnings": self.warnings(),
+            "imports_served_by": self.anatomy.imports.iter().map(|import| self.served(import)).collect::<Vec<_>>(),
             "anatomy": self.anatomy,
         });
         writeln!(stdout().lock(), "{object:#}")?;
@@ -230,6 +237,12 @@ impl Finding<'_> {
             false => "",
         };
         row("functions", &format!("{}{at_the_start}", anatomy.functions))?;
+        if anatomy.managed {
+            row(
+                "engine",
+                "with a garbage collector, for its types, references or exceptions",
+            )?;
+        }
         for memory in &anatomy.memories {
             let size = |pages: u64| ByteSize::from_bytes(pages.saturating_mul(65536));
             let most = memory
@@ -240,10 +253,13 @@ impl Finding<'_> {
             let text = format!("{} to begin with, {most}", size(memory.minimum_pages));
             row("memory", &text)?;
         }
-        for (title, externs) in [("imports", &anatomy.imports), ("exports", &anatomy.exports)] {
-            for (place, item) in externs.iter().enumerate() {
-                row(if place == 0 { title } else { "" }, &item.to_string())?;
-            }
+        for (place, import) in anatomy.imports.iter().enumerate() {
+            let served = self.served(import).map(|by| format!(" ← {by}"));
+            let text = format!("{import}{}", served.unwrap_or_default());
+            row(if place == 0 { "imports" } else { "" }, &text)?;
+        }
+        for (place, export) in anatomy.exports.iter().enumerate() {
+            row(if place == 0 { "exports" } else { "" }, &export.to_string())?;
         }
         for (place, (section, bytes)) in anatomy.sections.iter().enumerate() {
             let text = format!("{section}: {}", ByteSize::from_bytes(*bytes as u64));

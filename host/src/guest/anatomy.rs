@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Serialize;
 use wasmparser::{
     BinaryReaderError, ComponentExternalKind, CompositeInnerType, Encoding, ExternalKind, FuncType,
-    KnownCustom, Name, Parser, Payload, TypeRef, ValType,
+    KnownCustom, Name, Parser, Payload, RefType, TypeRef, ValType,
 };
 
 use super::footprint::Table;
@@ -22,6 +22,9 @@ pub struct Anatomy {
     /// Whether it is a component. Its imports and exports are then its own, mostly whole interfaces of the type
     /// `instance`; memories, tables and functions are those of all modules in it.
     pub component: bool,
+    /// Whether it needs a garbage collector: for structures, arrays, exceptions, or references to other things than
+    /// functions.
+    pub managed: bool,
     /// Its own linear memories.
     pub memories: Vec<Memory>,
     /// Functions with a body.
@@ -120,6 +123,7 @@ struct Reader {
     tables: Vec<Table>,
     imported_functions: usize,
     component: bool,
+    managed: bool,
     /// What is being read: the whole is at depth 1.
     depth: usize,
     /// Functions with a body of the modules that were read.
@@ -172,6 +176,7 @@ impl Reader {
                 }
                 _ => {}
             }
+            self.managed = self.managed || needs_a_collector(&payload)?;
             // What modules within a component have between each other is nobody else's concern.
             if self.component
                 && matches!(
@@ -282,6 +287,7 @@ impl Reader {
             imports: self.imports,
             exports: self.exports,
             component: self.component,
+            managed: self.managed,
             memories: self.memories,
             functions: u32::try_from(functions).unwrap_or(u32::MAX),
             start: self.start,
@@ -340,6 +346,70 @@ impl Reader {
             ExternalKind::Tag => "tag".to_owned(),
         }
     }
+}
+
+/// Whether something of these sections lies on the heap of a garbage collector. Code that makes such things has to
+/// name a type or a tag; only one that is content with null references and small numbers goes unnoticed here, and the
+/// compiler refuses it.
+fn needs_a_collector(payload: &Payload<'_>) -> Result<bool, BinaryReaderError> {
+    let of_reference = |ty: RefType| !ty.is_func_ref();
+    let of_value = |ty: ValType| match ty {
+        ValType::Ref(ty) => of_reference(ty),
+        ValType::I32 | ValType::I64 | ValType::F32 | ValType::F64 | ValType::V128 => false,
+    };
+    Ok(match payload {
+        Payload::TypeSection(section) => {
+            for group in section.clone() {
+                for ty in group?.into_types() {
+                    let managed = match ty.composite_type.inner {
+                        CompositeInnerType::Func(ty) => ty
+                            .params()
+                            .iter()
+                            .chain(ty.results())
+                            .any(|&ty| of_value(ty)),
+                        CompositeInnerType::Struct(_) | CompositeInnerType::Array(_) => true,
+                        CompositeInnerType::Cont(_) => false,
+                    };
+                    if managed {
+                        return Ok(true);
+                    }
+                }
+            }
+            false
+        }
+        Payload::ImportSection(section) => {
+            for import in section.clone().into_imports() {
+                let managed = match import?.ty {
+                    TypeRef::Tag(_) => true,
+                    TypeRef::Table(ty) => of_reference(ty.element_type),
+                    TypeRef::Global(ty) => of_value(ty.content_type),
+                    TypeRef::Func(_) | TypeRef::FuncExact(_) | TypeRef::Memory(_) => false,
+                };
+                if managed {
+                    return Ok(true);
+                }
+            }
+            false
+        }
+        Payload::TableSection(section) => {
+            for table in section.clone() {
+                if of_reference(table?.ty.element_type) {
+                    return Ok(true);
+                }
+            }
+            false
+        }
+        Payload::GlobalSection(section) => {
+            for global in section.clone() {
+                if of_value(global?.ty.content_type) {
+                    return Ok(true);
+                }
+            }
+            false
+        }
+        Payload::TagSection(_) => true,
+        _ => false,
+    })
 }
 
 fn component_kind(kind: ComponentExternalKind) -> &'static str {

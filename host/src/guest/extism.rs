@@ -50,6 +50,11 @@ pub(crate) const FUNCTIONS: [(&str, &str); 27] = [
     ("var_set", "func (i64, i64)"),
 ];
 
+/// Whether it asks for the network.
+pub(super) fn is_of_network(import: &Extern) -> bool {
+    own(import).is_some_and(|own| own.name == "http_request")
+}
+
 /// The import as it is called in [`MODULE`], if it is Extism's.
 fn own(import: &Extern) -> Option<Extern> {
     let name = match import.module.as_str() {

@@ -25,6 +25,8 @@ pub(crate) struct Footprint {
     pub(crate) making: Making,
     /// Whether it is a component: one instance of it is several of modules.
     pub(crate) component: bool,
+    /// Whether it needs a garbage collector.
+    pub(crate) managed: bool,
 }
 
 /// What happens when an instance is made.
@@ -65,6 +67,7 @@ impl Footprint {
             tables: count(anatomy.tables.len()),
             most_elements,
             component: anatomy.component,
+            managed: anatomy.managed,
             // What a component does to fill its memories is guest code, more often than not.
             making: if anatomy.component || anatomy.start || initializes {
                 Making::RunsGuest
@@ -100,6 +103,7 @@ mod tests {
                 most_elements: Some(7),
                 making: Making::Silent,
                 component: false,
+                managed: false,
             }
         );
     }
@@ -113,6 +117,31 @@ mod tests {
     #[test]
     fn a_module_without_tables_needs_no_elements() {
         assert_eq!(footprint("(memory 1)").most_elements, Some(0));
+    }
+
+    #[test]
+    fn what_a_collector_manages_is_found_wherever_it_is_said() {
+        for body in [
+            "(type (struct (field i32)))",
+            "(type (array i8))",
+            "(rec (type (func)) (type (struct)))",
+            "(tag)",
+            "(import \"m\" \"t\" (tag))",
+            "(func (param externref))",
+            "(func (result anyref) unreachable)",
+            "(table 1 externref)",
+            "(global externref (ref.null extern))",
+        ] {
+            assert!(footprint(body).managed, "{body}");
+        }
+        for body in [
+            "(func (param i32 i64 f32 f64 v128))",
+            "(table 1 funcref)",
+            "(global funcref (ref.null func))",
+            "(import \"m\" \"f\" (func))",
+        ] {
+            assert!(!footprint(body).managed, "{body}");
+        }
     }
 
     #[test]

@@ -14,6 +14,7 @@ pub(crate) mod extism;
 mod footprint;
 mod form;
 mod interface;
+mod served;
 mod source;
 pub(crate) mod wasi;
 

@@ -107,6 +107,11 @@ impl Demand {
         self.footprint.component
     }
 
+    /// Whether the guest needs a garbage collector.
+    pub(super) fn is_managed(self) -> bool {
+        self.footprint.managed
+    }
+
     /// The same for so many instances.
     #[cfg(test)]
     pub(crate) fn with_instances(self, instances: u32) -> Self {
@@ -134,8 +139,9 @@ impl Allocation {
             reserved <= limit / 2
         });
         // A component's instances are of several modules, each with memories and tables of its own.
-        if footprint.component || !fits || footprint.memories > 1 || footprint.tables > MOST_TABLES
-        {
+        // And what a collector manages is a memory more.
+        let has_others = footprint.component || footprint.managed;
+        if has_others || !fits || footprint.memories > 1 || footprint.tables > MOST_TABLES {
             return Self::OnDemand;
         }
         Self::Pool(Places {
@@ -192,6 +198,7 @@ mod tests {
         most_elements: Some(10),
         making: Making::Silent,
         component: false,
+        managed: false,
     };
 
     fn choice(footprint: Footprint, address_space: Option<u64>) -> Allocation {

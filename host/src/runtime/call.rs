@@ -7,7 +7,10 @@ use std::time::Duration;
 use cofferdam_guest::abi;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use wasmtime::{Engine, PoolConcurrencyLimitError, Store, Trap, UpdateDeadline};
+use wasmtime::{
+    Engine, GcHeapOutOfMemory, PoolConcurrencyLimitError, Store, ThrownException, Trap,
+    UpdateDeadline,
+};
 
 use super::allocation::Moment;
 use super::entry::Door;
@@ -16,7 +19,7 @@ use super::program::Linked;
 use super::state::{JobState, StoreState};
 use super::{Interrupt, Metering, Program, Weight, chain, traps, wasi2};
 use crate::guest::Entry;
-use crate::job::{Job, Outcome, Phases, Reply};
+use crate::job::{Job, Outcome, Phases, Reply, TrapKind};
 use crate::payload::Output;
 use crate::sys::clock;
 
@@ -314,6 +317,11 @@ fn conclude(state: &mut StoreState, result: wasmtime::Result<i32>) -> (Reply, Ou
                 Outcome::MemoryLimit
             }
             Some(trap) => traps::outcome(*trap, reason),
+            None if error.is::<ThrownException>() => Outcome::Trapped {
+                kind: TrapKind::UncaughtException,
+                reason,
+            },
+            None if error.is::<GcHeapOutOfMemory<()>>() => Outcome::MemoryLimit,
             None => Outcome::InterfaceViolation(chain(&error)),
         },
     };
@@ -328,7 +336,7 @@ fn conclude(state: &mut StoreState, result: wasmtime::Result<i32>) -> (Reply, Ou
 mod tests {
     use super::*;
     use crate::guest::Guest;
-    use crate::job::{Limits, TrapKind};
+    use crate::job::Limits;
     use crate::options::Isolation;
     use crate::runtime::{Artifact, Cache, Demand, Drill, Settings, World};
     use crate::units::ByteSize;

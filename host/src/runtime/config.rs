@@ -42,7 +42,7 @@ pub(crate) struct Settings {
     /// Bytes of stack for guest code.
     pub(crate) stack: usize,
     /// What instances will need. It decides how they get their memory, and of their code only whether it may be a
-    /// component.
+    /// component, and whether it has a garbage collector.
     pub(crate) demand: Demand,
 }
 
@@ -60,6 +60,7 @@ impl Settings {
 
     fn config(self) -> Config {
         let mut config = Config::new();
+        let managed = self.demand.is_managed();
         config
             .epoch_interruption(self.metering == Metering::Interruptible)
             .consume_fuel(self.fuel)
@@ -68,6 +69,11 @@ impl Settings {
             .wasm_memory64(false)
             // An engine for modules takes no component, and neither fingerprint is the other's.
             .wasm_component_model(self.demand.is_component())
+            // An engine for guests that need no collector has none, and refuses those that do.
+            .gc_support(managed)
+            .wasm_function_references(managed)
+            .wasm_gc(managed)
+            .wasm_exceptions(managed)
             // The same bits on every machine, so that both isolations agree byte for byte.
             .relaxed_simd_deterministic(true)
             // Nobody here walks native stacks through guest code.
