@@ -43,7 +43,7 @@ pub enum FolderAccess {
 /// assert_eq!(folder, Folder::new("fixtures", "/data", FolderAccess::ReadOnly));
 /// # Ok::<(), cofferdam::FolderError>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Folder {
     host: PathBuf,
     guest: String,

@@ -943,3 +943,73 @@ fn the_hidden_subcommand_says_that_it_is_not_for_people() {
             .contains("this command is cofferdam's own")
     );
 }
+
+#[test]
+fn a_guest_of_any_kind_is_compared_as_it_is_run() {
+    let folder = tempfile::tempdir().unwrap();
+    // A command that writes what it is told: its last argument and a file of its folder decide it.
+    let command = r#"(module
+        (import "wasi_snapshot_preview1" "args_sizes_get" (func $sizes (param i32 i32) (result i32)))
+        (import "wasi_snapshot_preview1" "path_open" (func $open
+            (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
+        (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+        (memory (export "memory") 1)
+        (data (i32.const 64) "mark")
+        (func (export "_start")
+            (drop (call $sizes (i32.const 0) (i32.const 4)))
+            (if (i32.ne (i32.load (i32.const 0)) (i32.const 3)) (then (call $exit (i32.const 3))))
+            (if (call $open (i32.const 3) (i32.const 0) (i32.const 64) (i32.const 4) (i32.const 0)
+                    (i64.const 2) (i64.const 0) (i32.const 0) (i32.const 16))
+                (then (call $exit (i32.const 4))))))"#;
+    fs::write(folder.path().join("command.wat"), command).unwrap();
+    let add = r#"(module (func (export "add") (param i32 i32) (result i32)
+        (if (i32.ne (local.get 0) (i32.const 3)) (then unreachable))
+        (i32.add (local.get 0) (local.get 1))))"#;
+    fs::write(folder.path().join("add.wat"), add).unwrap();
+    fs::create_dir(folder.path().join("state")).unwrap();
+    fs::write(folder.path().join("state/mark"), "").unwrap();
+    let measured = |arguments: &[&str]| {
+        let file = folder.path().join("result.json");
+        let mut command = compare(folder.path());
+        command
+            .args([
+                "--experiments",
+                "job",
+                "--time-budget",
+                "4s",
+                "--export-json",
+            ])
+            .arg(&file)
+            .args(arguments);
+        let output = command.current_dir(folder.path()).output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {output:?}");
+        let result = read(&file);
+        assert_valid(&result);
+        assert_eq!(
+            result["failures"].as_array().map(Vec::len),
+            Some(0),
+            "{result:#}"
+        );
+        let told = String::from_utf8(output.stdout).unwrap();
+        (result, told)
+    };
+    let (result, told) = measured(&["--dir", "state::/state:ro", "command.wat", "--", "a", "b"]);
+    let called = "arguments a b, folder state::/state:ro";
+    assert_eq!(result["guest"]["called"], called);
+    assert!(told.contains(&format!("\nas {called}\n")), "{told}");
+    let (result, _) = measured(&["--invoke", "add", "add.wat", "--", "3", "4"]);
+    assert!(
+        result["guest"]["called"].as_str().unwrap().contains("add"),
+        "{result:#}"
+    );
+    // Another function would be other work.
+    let output = compare(folder.path())
+        .args([
+            "--invoke", "add", "--input", "3 4", "add.wat", "--", "3", "4",
+        ])
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("the input of the only job"));
+}

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use cofferdam::experiment::{
-    Budget, Collected, Plan, Rigging, Runner, Selection, Subject, serve_trial,
+    Budget, Collected, Plan, Rigging, Runner, Selection, Subject, Surroundings, serve_trial,
 };
 use cofferdam::machine::Machine;
 use cofferdam::report::{Circumstances, Comparison, analyse, ending, render, short_time};
@@ -21,6 +21,7 @@ use super::common::{
     width,
 };
 use super::exports::{ExportArgs, TrustArg};
+use super::guest::{GuestArgs, TWO_INPUTS, Told, ToldArgs};
 use super::input::{InputArgs, STDIN};
 use super::signals::signals;
 
@@ -28,9 +29,11 @@ use super::signals::signals;
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// A .wasm or .wat file, `-` for standard input, or @name
-    #[arg(default_value = "@argon2")]
-    guest: GuestSource,
+    /// The guest [default: @argon2]
+    #[command(flatten)]
+    guest: GuestArgs,
+    #[command(flatten)]
+    told: ToldArgs,
 
     /// 15 seconds: a look, with wide intervals, and without limits, scaling, jobs under load and
     /// what sharing costs (slow jobs take longer)
@@ -83,6 +86,9 @@ Examples:
   cofferdam compare --quick @echo                a guest that does next to nothing
   cofferdam compare --lines data.txt guest.wasm  your data, a line a job
   cofferdam compare --experiments job,memory guest.wasm
+  cofferdam compare --invoke fib math.wasm -- 30
+  cofferdam compare --call count_vowels --input hello plugin.wasm
+  cofferdam compare --input-file in.csv tool.wasm -- --sort
   cofferdam compare --rigorous --report out.html --export-json out.json @blur
   cofferdam compare --baseline main.json --fail-if 'process.job.p50 > 1.10x' guest.wasm
 
@@ -104,7 +110,19 @@ const MOST_INPUT_BYTES: usize = 64 << 20;
 pub(crate) fn compare(args: &Args) -> Result<Exit, Failure> {
     let selection = selection(args)?;
     let gates = args.exports.gates(false)?;
-    let guest = Guest::load(&args.guest)?;
+    let source = args.source();
+    let guest = Guest::load_with(&source, args.guest.entry())?;
+    let Told {
+        args: words,
+        env,
+        config,
+    } = args.told.told(&guest)?;
+    let surroundings = Surroundings {
+        args: words,
+        env,
+        config,
+        dirs: args.told.dirs.clone(),
+    };
     if !guest.entry().may_be_reused() {
         complain(&format!(
             "{} is a command, which gets a fresh instance for each job: rows of reused instances measure the same",
@@ -112,13 +130,21 @@ pub(crate) fn compare(args: &Args) -> Result<Exit, Failure> {
         ));
     }
     let limits = args.limits.limits()?;
-    if args.guest == GuestSource::Stdin && args.given.wants_stdin() {
+    if source == GuestSource::Stdin && args.given.wants_stdin() {
         return Err(Failure::usage(STDIN_TWICE));
     }
-    let inputs = inputs(&args.given, &guest, limits.input)?;
+    let numbers = args.told.numbers(guest.entry());
+    if numbers.is_some() && args.given.is_given() {
+        return Err(Failure::usage(TWO_INPUTS));
+    }
+    let inputs = match numbers {
+        Some(numbers) => vec![numbers.into_bytes()],
+        None => inputs(&args.given, &guest, limits.input)?,
+    };
     let exports = args.exports.open(&read(args)?)?;
     let subject = Subject {
         guest: guest.clone(),
+        surroundings: surroundings.clone(),
         inputs,
         limits,
         instance: args.instance.into(),
@@ -131,7 +157,8 @@ pub(crate) fn compare(args: &Args) -> Result<Exit, Failure> {
     // has to do it again.
     let mut trouble = None;
     let mut enforcement = None;
-    let builder = Pool::builder(guest.clone())
+    let builder = surroundings
+        .around(Pool::builder(guest.clone()))
         .limits(limits)
         .hardening(args.hardening.into());
     // First apart, where a module that is a trap for compilers is caught; then as trials take it, which are
@@ -201,11 +228,19 @@ fn hardened(pool: &Pool) -> Result<Option<Enforcement>, SubmitError> {
     Ok(pool.enforcement())
 }
 
+impl Args {
+    /// The guest, or the one that is always there.
+    fn source(&self) -> GuestSource {
+        let usual = || GuestSource::Embedded("argon2".to_owned());
+        self.guest.named().unwrap_or_else(usual)
+    }
+}
+
 /// Every file that this comparison reads, but for the baseline, which its own options know.
 fn read(args: &Args) -> Result<Vec<PathBuf>, Failure> {
     let mut read = args.given.paths()?;
-    match &args.guest {
-        GuestSource::File(path) => read.push(path.clone()),
+    match args.source() {
+        GuestSource::File(path) => read.push(path),
         GuestSource::Stdin => read.push(PathBuf::from(STDIN)),
         GuestSource::Embedded(_) | GuestSource::Text(_) => {}
     }

@@ -85,6 +85,10 @@ impl GuestArgs {
     }
 }
 
+/// Said where the words after `--` are numbers, and there is another input.
+pub(crate) const TWO_INPUTS: &str =
+    "the words after `--` are the input of the only job: leave out either them or the other input";
+
 /// What a guest is told.
 pub(crate) struct Told {
     pub(crate) args: Vec<String>,

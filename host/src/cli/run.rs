@@ -22,7 +22,7 @@ use super::common::{
     CacheArgs, HardeningArg, InstanceArg, IsolationArg, LimitArgs, LinkArg, STDIN_TWICE, StartArg,
     WaitArg, complain, cpus,
 };
-use super::guest::{GuestArgs, Told, ToldArgs};
+use super::guest::{GuestArgs, TWO_INPUTS, Told, ToldArgs};
 use super::input::{InputArgs, Item, Source};
 use super::signals::signals;
 use native::NativeArgs;
@@ -181,9 +181,7 @@ pub(crate) fn run(args: Args) -> Result<Exit, Failure> {
     };
     let source = match numbers {
         Some(_) if args.given.is_given() => {
-            return Err(Failure::usage(
-                "the words after `--` are the input of the only job: leave out either them or the other input",
-            ));
+            return Err(Failure::usage(TWO_INPUTS));
         }
         Some(numbers) => Source::One(numbers.into_bytes()),
         None => args.given.open(b"", limits.input)?,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Budget, Effort, PARTS, Part};
+use super::{Budget, Effort, PARTS, Part, Surroundings};
 use crate::guest::Guest;
 use crate::job::Limits;
 use crate::machine::memory_available;
@@ -16,6 +16,8 @@ use crate::runtime::{Cache, InstancePolicy};
 pub struct Subject {
     /// The guest.
     pub guest: Guest,
+    /// What it finds around it.
+    pub surroundings: Surroundings,
     /// The inputs; jobs take them in turn.
     pub inputs: Vec<Vec<u8>>,
     /// What each job may use.

@@ -480,6 +480,8 @@ impl<'a> Runner<'a> {
             limits: subject.limits,
             cache: subject.cache.clone(),
             parent: std::process::id(),
+            entry: subject.guest.entry().clone(),
+            surroundings: subject.surroundings.clone(),
             guest_name: subject.guest.name().to_owned(),
             guest_bytes: subject.guest.wasm().len(),
             input_bytes: self

@@ -15,15 +15,15 @@ use sha2::{Digest, Sha256};
 
 use super::containment::{self, Sighting};
 use super::scaling::{self, Cell};
-use super::{Arm, Effort, Fault, PARTS, PartWork, Samples};
+use super::{Arm, Effort, Fault, PARTS, PartWork, Samples, Surroundings};
 use crate::exit_code::Exit;
-use crate::guest::Guest;
+use crate::guest::{Entry, Guest};
 use crate::harden::Legibility;
 use crate::job::{Job, Limits, Outcome, Reply};
 use crate::options::Isolation;
 use crate::pool::{Completion, Pool, PoolBuilder};
 use crate::runtime::{
-    Artifact, Cache, Demand, Drill, InstancePolicy, Metering, Origin, Settings, Weight, World,
+    Artifact, Cache, Demand, Drill, InstancePolicy, Metering, Origin, Settings, Weight,
 };
 use crate::stats::median;
 use crate::sys::child;
@@ -59,6 +59,9 @@ pub(super) struct Order {
     pub(super) cache: Cache,
     /// The process that wants to know.
     pub(super) parent: u32,
+    /// How a job enters the guest.
+    pub(super) entry: Entry,
+    pub(super) surroundings: Surroundings,
     pub(super) guest_name: String,
     pub(super) guest_bytes: usize,
     pub(super) input_bytes: Vec<usize>,
@@ -156,7 +159,8 @@ fn listen(stdin: &mut impl BufRead) -> Result<Bench, String> {
         .map(|&count| take(count))
         .collect::<Result<_, _>>()?;
     Ok(Bench {
-        guest: Guest::from_bytes(&order.guest_name, &wasm).map_err(|error| error.to_string())?,
+        guest: Guest::with_entry(&order.guest_name, &wasm, order.entry.clone())
+            .map_err(|error| error.to_string())?,
         inputs,
         isolation: order.arm.isolation(),
         order,
@@ -305,10 +309,20 @@ impl Bench {
         }
     }
 
+    /// Whether it is the guest that is compared, and none of the experiments' own.
+    fn is_own(&self, guest: &Guest) -> bool {
+        std::ptr::eq(guest.wasm(), self.guest.wasm())
+    }
+
     /// A pool of this trial's arm for any guest, to be changed further.
     pub(super) fn builder(&self, guest: &Guest, workers: usize) -> PoolBuilder {
         let way = self.order.arm.way();
-        Pool::builder(guest.clone())
+        let builder = Pool::builder(guest.clone());
+        let builder = match self.is_own(guest) {
+            true => self.order.surroundings.around(builder),
+            false => builder,
+        };
+        builder
             .isolation(way.isolation)
             .start(way.start)
             .link(way.link)
@@ -354,8 +368,12 @@ impl Bench {
         let artifact = Artifact::prepare(guest, settings, cache, Origin::Own)
             .map_err(|error| error.to_string())?;
         let way = self.order.arm.way();
+        let surroundings = match self.is_own(guest) {
+            true => self.order.surroundings.clone(),
+            false => Surroundings::default(),
+        };
         let wishes = Wishes {
-            world: World::of(guest),
+            world: surroundings.world(guest),
             isolation: way.isolation,
             start: crate::worker::Start::Only(way.start),
             link: way.link,
@@ -366,7 +384,7 @@ impl Bench {
             instance,
             drill,
             region: None,
-            folders: crate::folder::Grants::default(),
+            folders: surroundings.grants().map_err(|error| error.to_string())?,
             hardening: self.order.effort.hardening,
             legibility: Legibility::Open,
             worker_program: Wishes::own_program(),

@@ -9,8 +9,9 @@ use super::result::{
 };
 use super::{Trust, claims, crossover, deploy, histogram, knee, warnings};
 use crate::experiment::{
-    Arm, Collected, Fault, Injection, LeftOut, PartLog, Plan, RowSpec, expected, paired,
+    Arm, Collected, Fault, Injection, LeftOut, PartLog, Plan, RowSpec, Subject, expected, paired,
 };
+use crate::guest::Entry;
 use crate::harden::{Enforcement, Layer};
 use crate::machine::Machine;
 use crate::options::{Isolation, LinkKind, StartMethod, WaitPolicy};
@@ -31,6 +32,19 @@ pub struct Circumstances {
     pub trust: Option<Trust>,
     /// What of the hardening held in the first worker process, if there was one.
     pub enforcement: Option<Enforcement>,
+}
+
+/// What is not to be seen from the module: a function that was named, and what is around the guest.
+fn called(subject: &Subject) -> Option<String> {
+    let entry = subject.guest.entry();
+    let named = match entry {
+        Entry::Function { .. } | Entry::Packed(_) | Entry::Extism { .. } => entry.to_string(),
+        Entry::Handle | Entry::Start | Entry::Run | Entry::Worker => String::new(),
+    };
+    let parts = [named, subject.surroundings.to_string()];
+    let parts = parts.iter().filter(|part| !part.is_empty());
+    let words = parts.map(String::as_str).collect::<Vec<_>>().join(", ");
+    (!words.is_empty()).then_some(words)
 }
 
 /// Makes the result of what was collected so far; `took` is the time since the beginning.
@@ -83,6 +97,7 @@ pub fn analyse(
             name: plan.subject.guest.name().to_owned(),
             bytes: plan.subject.guest.wasm().len() as u64,
             sha256: plan.subject.guest.sha256(),
+            called: called(&plan.subject),
             inputs: plan.subject.inputs.len(),
             job_s: job_s.unwrap_or(collected.effort.job),
         },
@@ -468,6 +483,7 @@ mod tests {
         };
         let subject = Subject {
             guest: Guest::embedded("echo").unwrap(),
+            surroundings: crate::experiment::Surroundings::default(),
             inputs: Vec::new(),
             limits,
             instance: InstancePolicy::Fresh,

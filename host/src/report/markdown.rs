@@ -102,6 +102,9 @@ fn headline(text: &mut String, comparison: &Comparison) {
         plain(&comparison.machine.summary()),
         utc(comparison.unix_time),
     );
+    if let Some(called) = &guest.called {
+        let _ = writeln!(text, "Measured as {}.\n", code(called));
+    }
     if let Some(rigged) = &comparison.settings.rigged {
         let _ = writeln!(
             text,

@@ -97,6 +97,9 @@ pub struct GuestInfo {
     pub bytes: u64,
     /// SHA-256 digest of the module.
     pub sha256: String,
+    /// How a job enters it, where that was said and not found out, and what it finds around it beside its inputs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub called: Option<String>,
     /// How many inputs the jobs took in turn.
     pub inputs: usize,
     /// Seconds that one job takes in a thread: as in the row `job.p50`, or, where that was not measured,

@@ -496,6 +496,7 @@ fn usual(thread: f64, process: f64) -> [(Arm, f64); 3] {
 
 fn guest() -> GuestInfo {
     GuestInfo {
+        called: None,
         name: "@argon2".to_owned(),
         bytes: 48_212,
         sha256: "7d3f0c1a".repeat(8),

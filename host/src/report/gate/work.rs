@@ -14,6 +14,12 @@ pub(super) fn unlike(result: &Comparison, baseline: &Comparison) -> Vec<String> 
             printable(name)
         }),
         differs(
+            "what it is told",
+            &baseline.guest.called,
+            &result.guest.called,
+            |called| called.as_deref().map_or("nothing".to_owned(), printable),
+        ),
+        differs(
             "inputs",
             &baseline.guest.inputs,
             &result.guest.inputs,

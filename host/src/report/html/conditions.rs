@@ -127,6 +127,7 @@ pub(super) fn machine(comparison: &Comparison) -> String {
             "SHA-256 of the module",
             format!("<code>{}</code>", escape(&guest.sha256)),
         ),
+        ("called as, and told", text(guest.called.as_ref())),
         ("inputs", count("guest.inputs", guest.inputs as u64)),
         ("CPUs", count("machine.cpus", machine.cpus as u64)),
         ("processor", text(machine.model.as_ref())),

@@ -24,6 +24,9 @@ pub(super) fn header(page: &mut Page, comparison: &Comparison) {
             inputs => format!(", {inputs} inputs"),
         }
     ));
+    if let Some(called) = &guest.called {
+        page.sentence(&format!("as {}", printable(called)));
+    }
     page.sentence(&printable(&machine.summary()));
     let parts: Vec<&PartInfo> = comparison.parts.iter().collect();
     page.sentence(&format!(
