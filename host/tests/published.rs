@@ -34,10 +34,11 @@ impl Module {
         if file.is_file() {
             return Some(Self(text(&file)));
         }
-        let _ = writeln!(
-            std::io::stderr(),
-            "SKIPPED: the published module {name} was not run, it is missing: run .ci/toolchains"
+        // In one piece, past the harness, which keeps to itself what a test that passes says.
+        let skipped = format!(
+            "SKIPPED: the published module {name} was not run, it is missing: run .ci/toolchains\n"
         );
+        let _ = std::io::stderr().write_all(skipped.as_bytes());
         None
     }
 
