@@ -396,6 +396,93 @@ fn what_is_no_command_is_to_return_and_an_exit_is_an_exit() {
     everywhere(&leave, |builder| builder, b"", &expected);
 }
 
+/// A module that does this before its first job, and replies 7 to each.
+fn beginning(body: &str) -> Guest {
+    let text = format!(
+        r#"(module
+        (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+        (import "wasi_snapshot_preview1" "fd_read" (func $read (param i32 i32 i32 i32) (result i32)))
+        (import "wasi_snapshot_preview1" "poll_oneoff" (func $poll (param i32 i32 i32 i32) (result i32)))
+        (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+        (memory (export "memory") 1)
+        (data (i32.const 0) "\08\00\00\00\04\00\00\00weak")
+        (func $complain
+            (if (call $write (i32.const 2) (i32.const 0) (i32.const 1) (i32.const 20)) (then unreachable)))
+        ;; By the monotonic clock.
+        (func $sleep (param $nanos i64)
+            (i32.store (i32.const 216) (i32.const 1))
+            (i64.store (i32.const 224) (local.get $nanos))
+            (if (call $poll (i32.const 200) (i32.const 400) (i32.const 1) (i32.const 100)) (then unreachable)))
+        (func (export "_initialize") {body})
+        (func (export "seven") (result i32) (i32.const 7)))"#
+    );
+    let name = "seven".to_owned();
+    with_entry(&text, Entry::Function { name })
+}
+
+/// Each job in an instance of its own, which begins anew.
+fn each_fresh_job_ends(guest: &Guest, expected: &Ending) {
+    for (place, builder) in places(guest) {
+        let pool = build(builder);
+        for turn in 0..2 {
+            assert_eq!(ending(&pool, b""), *expected, "{place}, job {turn}");
+        }
+    }
+}
+
+#[test]
+fn what_is_called_by_name_may_print_sleep_and_give_up_before_its_first_job() {
+    let weak = Ending {
+        lines: vec!["weak".to_owned()],
+        ..output("7")
+    };
+    each_fresh_job_ends(&beginning("(call $complain)"), &weak);
+    let sleeps = "(call $sleep (i64.const 1000000)) (call $complain)";
+    each_fresh_job_ends(&beginning(sleeps), &weak);
+    let gives_up = Ending {
+        outcome: Outcome::Exited(5),
+        output: Vec::new(),
+        ..weak
+    };
+    let body = "(call $complain) (call $exit (i32.const 5))";
+    each_fresh_job_ends(&beginning(body), &gives_up);
+    let finds_nothing = "(if (call $read (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 20)) (then unreachable))
+        (if (i32.load (i32.const 20)) (then unreachable))";
+    each_fresh_job_ends(&beginning(finds_nothing), &output("7"));
+}
+
+#[test]
+fn what_sleeps_too_long_before_its_first_job_meets_its_deadline() {
+    let guest = beginning("(call $sleep (i64.const 3600000000000))");
+    for isolation in Isolation::ALL {
+        let pool = build(
+            common::builder(&guest, isolation).limits(limits(Some(Duration::from_millis(100)))),
+        );
+        let outcome = reply(&pool, Job::new("")).outcome;
+        assert_eq!(outcome, Outcome::Deadline, "{isolation}");
+        assert_eq!(pool.health().abandoned, 0, "{isolation}");
+    }
+}
+
+#[test]
+fn a_commands_streams_are_its_jobs_and_not_there_before() {
+    let early = command(
+        r#"(start $begin)
+        (func $begin (call $write (i32.const 2) (i32.const 100) (i32.const 4)))
+        (func (export "_start"))"#,
+    );
+    for (place, builder) in places(&early) {
+        let outcome = ending(&build(builder), b"").outcome;
+        let Outcome::InterfaceViolation(what) = outcome else {
+            panic!("{place}: {outcome:?}")
+        };
+        assert!(
+            what.starts_with("fd_write was called before the job began"),
+            "{what}"
+        );
+    }
+}
+
 #[test]
 fn an_argument_of_any_length_is_refused_in_the_same_words_everywhere() {
     let text = r#"(module (func (export "f") (param i32)))"#;

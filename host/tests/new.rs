@@ -4,16 +4,10 @@ mod common;
 
 use std::fs;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
-use common::{COFFERDAM, run};
-
-/// What `.ci/toolchains` has installed, beside what is built.
-fn toolchains() -> PathBuf {
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent();
-    target.expect("a target folder").join("toolchains")
-}
+use common::{COFFERDAM, run, toolchains};
 
 /// A command that finds those tools, and keeps its caches among them.
 fn shell(folder: &Path, script: &str) -> Command {

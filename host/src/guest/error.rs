@@ -53,7 +53,7 @@ pub enum GuestError {
     )]
     MissingExport(&'static str),
     /// An export has the right name and the wrong type.
-    #[error("its export `{name}` is {found}, where interface 1 wants {wanted}")]
+    #[error("its export `{name}` is {found}, where {wanted} is wanted")]
     WrongExport {
         /// The export.
         name: String,

@@ -244,7 +244,7 @@ mod tests {
         let error = check_text(body).unwrap_err().to_string();
         assert_eq!(
             error,
-            "its export `handle` is func (i64), where interface 1 wants func () -> i32"
+            "its export `handle` is func (i64), where func () -> i32 is wanted"
         );
     }
 

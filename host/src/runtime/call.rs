@@ -246,6 +246,7 @@ impl Session {
             }
             Err(error) => {
                 let state = store.data_mut();
+                state.job.flush();
                 if error.downcast_ref::<Trap>().is_none() && state.job.ending.is_none() {
                     state.job.ending = Some(if state.limiter.denied() {
                         Outcome::MemoryLimit

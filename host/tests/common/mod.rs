@@ -378,6 +378,12 @@ pub(crate) fn command<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -
     command
 }
 
+/// What `.ci/toolchains` has installed, beside what is built.
+pub(crate) fn toolchains() -> PathBuf {
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent();
+    target.expect("a target folder").join("toolchains")
+}
+
 /// A folder for compiled guests that lasts from one test run to the next.
 fn cache_folder() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("cofferdam-cache")

@@ -6,9 +6,9 @@ use crossbeam_channel::RecvTimeoutError;
 use wasmtime::Result;
 
 use super::super::state::JobState;
-use super::imports::{self, Guest, check, end, open};
+use super::imports::{Guest, check, end, open};
 use super::streams::{STDIN, unread};
-use super::{MOST_AT_ONCE, StoreState, errno, put, table, u32_at, u64_at};
+use super::{MOST_AT_ONCE, StoreState, errno, needs_streams, put, table, u32_at, u64_at};
 use crate::guest::wasi::Edition;
 use crate::job::Outcome;
 
@@ -135,7 +135,7 @@ pub(super) fn poll_oneoff(
     into: u32,
 ) -> Result<i32> {
     const CALL: &str = "poll_oneoff";
-    imports::needs_a_job(guest.data_mut(), CALL)?;
+    needs_streams(guest.data_mut(), CALL)?;
     let (memory, state) = open(&mut guest)?;
     if count == 0 || count > MOST_AT_ONCE {
         return Ok(errno::INVAL);
