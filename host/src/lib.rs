@@ -42,6 +42,11 @@
 #[doc = include_str!("../../README.md")]
 struct Readme;
 
+/// Those of the guide to embedding. All other guides are run by `tests/guides`.
+#[cfg(doctest)]
+#[doc = include_str!("../guides/embed.md")]
+struct GuideToEmbedding;
+
 mod exit_code;
 mod folder;
 #[cfg(test)]
