@@ -161,7 +161,8 @@ fn of_peers(table: &Value, subject: &str, field: &str) -> Result<String, String>
     let missing = || format!("no trial of `{arm}` in `{measure}`");
     if let Some(reference) = field.strip_prefix("ratio to ") {
         let below = rounds_of(reference);
-        let ratio = |(round, value): (&u64, &f64)| Some(value / below.get(round).filter(|&&v| v > 0.0)?);
+        let ratio =
+            |(round, value): (&u64, &f64)| Some(value / below.get(round).filter(|&&v| v > 0.0)?);
         let ratios: Vec<f64> = rounds.iter().filter_map(ratio).collect();
         let Interval {
             median, low, high, ..
@@ -203,7 +204,9 @@ fn digits(value: f64) -> String {
 fn of_goals(text: &str, subject: &str, field: &str) -> Result<String, String> {
     let (goal, row) = subject.split_once('/').ok_or("GOAL/ROW is a subject")?;
     let of_goal = |line: &&str| {
-        let rest = line.strip_prefix(goal).and_then(|rest| rest.strip_prefix("  "));
+        let rest = line
+            .strip_prefix(goal)
+            .and_then(|rest| rest.strip_prefix("  "));
         // In the table at the head there are more blanks.
         rest.is_some_and(|title| !title.starts_with(' '))
     };
@@ -220,10 +223,15 @@ fn of_goals(text: &str, subject: &str, field: &str) -> Result<String, String> {
         "result" if found.starts_with(['<', '>']) => {
             let columns: Vec<&str> = found.split("  ").filter(|part| !part.is_empty()).collect();
             let result = columns.get(1).ok_or("no result")?.trim();
-            Ok(result.replace(" (", " [").replace(" to ", ", ").replace(')', "]"))
+            Ok(result
+                .replace(" (", " [")
+                .replace(" to ", ", ")
+                .replace(')', "]"))
         }
         "p50" => {
-            let p50 = found.strip_prefix("p50 ").and_then(|rest| rest.split(',').next());
+            let p50 = found
+                .strip_prefix("p50 ")
+                .and_then(|rest| rest.split(',').next());
             Ok(p50.ok_or("no p50")?.to_owned())
         }
         _ => Err("no such field".to_owned()),
@@ -248,7 +256,10 @@ mod tests {
     #[test]
     fn a_goal_is_found_in_its_section() {
         let text = "P1     a            <= 1.00  9.99 (1 to 2)  met\n\nP1  a\n  x / y      <= 2.00  1.56 (1.48 to 1.70)   met\n    x    p50 3.0 µs, 60 rounds of 8\n\nP2  b\n    z    p50 4.0 µs, 60 rounds of 8\n";
-        assert_eq!(of_goals(text, "P1/x / y", "result").unwrap(), "1.56 [1.48, 1.70]");
+        assert_eq!(
+            of_goals(text, "P1/x / y", "result").unwrap(),
+            "1.56 [1.48, 1.70]"
+        );
         assert_eq!(of_goals(text, "P1/x", "p50").unwrap(), "3.0 µs");
         assert_eq!(of_goals(text, "P2/z", "p50").unwrap(), "4.0 µs");
         of_goals(text, "P1/z", "p50").unwrap_err();
@@ -258,15 +269,16 @@ mod tests {
 
     #[test]
     fn peers_are_compared_round_by_round() {
-        let trial = |round: u32, arm: &str, p50: f64| {
-            serde_json::json!({"round": round, "measure": "echo", "arm": arm, "p50": p50})
-        };
+        let trial = |round: u32, arm: &str, p50: f64| serde_json::json!({"round": round, "measure": "echo", "arm": arm, "p50": p50});
         let table = serde_json::json!({
             "measures": [{"name": "echo", "unit": "s"}],
             "trials": [trial(0, "a", 2e-6), trial(0, "b", 1e-6), trial(1, "a", 6e-6), trial(1, "b", 2e-6)],
         });
         assert_eq!(of_peers(&table, "echo/a", "value").unwrap(), "4.00 µs");
-        assert_eq!(of_peers(&table, "echo/a", "ratio to b").unwrap(), "2.50 [2.00, 3.00]");
+        assert_eq!(
+            of_peers(&table, "echo/a", "ratio to b").unwrap(),
+            "2.50 [2.00, 3.00]"
+        );
         of_peers(&table, "echo/c", "value").unwrap_err();
         of_peers(&table, "start/a", "value").unwrap_err();
     }

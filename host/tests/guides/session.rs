@@ -167,7 +167,8 @@ mod tests {
 
     #[test]
     fn both_streams_are_seen_and_a_last_line_need_not_end() {
-        guide("```console\n$ echo one; echo two >&2; printf three\none\ntwo\nthree\n```\n").unwrap();
+        guide("```console\n$ echo one; echo two >&2; printf three\none\ntwo\nthree\n```\n")
+            .unwrap();
     }
 
     #[test]
