@@ -168,11 +168,8 @@ impl Baseline {
             if let (false, Some(cost)) = (worse.is_empty(), checked.costs.first()) {
                 let what = (Sort::Regression, worse.join("\n"));
                 let mut finding = Finding::of(suite, case, cost.place, Call::AgainstBaseline, what);
-                finding.again = format!(
-                    "cofferdam check --filter {:?} --baseline {}",
-                    case.name,
-                    self.path.display()
-                );
+                let path = self.path.display().to_string();
+                finding.again = suite.again(&["--filter", &case.name, "--baseline", &path]);
                 checked.findings.push(finding);
             }
         }

@@ -100,12 +100,10 @@ impl Finding {
             ),
             (Call::Nth(_), None)
             | (Call::Squeezed(_) | Call::AgainstBaseline | Call::Replayed, _) => {
-                format!("cofferdam check --filter {:?}", case.name)
+                suite.again(&["--filter", &case.name])
             }
             // It takes the others.
-            (Call::Among(_) | Call::After(_) | Call::Random { .. }, _) => {
-                "cofferdam check".to_owned()
-            }
+            (Call::Among(_) | Call::After(_) | Call::Random { .. }, _) => suite.again(&[]),
         };
         Self {
             case: Some(case.name.clone()),
@@ -118,17 +116,18 @@ impl Finding {
     }
 
     /// One of an input that belongs to no case.
-    pub(super) fn of_input(call: Call, sort: Sort, what: String) -> Self {
+    pub(super) fn of_input(suite: &Suite, call: Call, sort: Sort, what: String) -> Self {
         let again = match call {
             Call::Random { number, seed } => {
-                format!("cofferdam check --random {} --seed {seed}", number + 1)
+                let [count, seed] = [(number + 1).to_string(), seed.to_string()];
+                suite.again(&["--random", &count, "--seed", &seed])
             }
             Call::Nth(_)
             | Call::Among(_)
             | Call::After(_)
             | Call::Squeezed(_)
             | Call::AgainstBaseline
-            | Call::Replayed => "cofferdam check".to_owned(),
+            | Call::Replayed => suite.again(&[]),
         };
         Self {
             case: None,

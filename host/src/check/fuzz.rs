@@ -93,7 +93,9 @@ impl Bench<'_> {
                     number,
                     seed: self.options.seed,
                 };
-                fuzzed.findings.push(Finding::of_input(call, sort, what));
+                fuzzed
+                    .findings
+                    .push(Finding::of_input(self.suite, call, sort, what));
             }
             if begun.elapsed() > 10 * self.options.patience {
                 break;

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::case::{Case, Expected, Origin, Rule};
-use super::suite::Suite;
+use super::suite::{FOLDER, MANIFEST, Suite};
 use crate::folder::{Folder, FolderError};
 use crate::guest::{Entry, Guest, GuestSource, LoadError, Packed};
 use crate::job::{Limits, Outbox, Outcome};
@@ -172,6 +172,7 @@ impl Suite {
             env: written.env.into_iter().collect(),
             config: written.config.into_iter().collect(),
             dirs,
+            named: named(guest, manifest, folder),
             seed: written.seed,
         })
     }
@@ -219,6 +220,29 @@ impl Written {
             }
         }))
     }
+}
+
+/// What of these has to be said, since it is not what is looked for.
+fn named(
+    guest: Option<&GuestSource>,
+    manifest: Option<&Path>,
+    folder: Option<&Path>,
+) -> Vec<String> {
+    let mut words = Vec::new();
+    for (option, path, usual) in [
+        ("--manifest", manifest, MANIFEST),
+        ("--cases", folder, FOLDER),
+    ] {
+        if let Some(path) = path.filter(|path| *path != Path::new(usual)) {
+            words.extend([option.to_owned(), path.display().to_string()]);
+        }
+    }
+    words.extend(guest.map(|source| match source {
+        GuestSource::File(path) => path.display().to_string(),
+        GuestSource::Embedded(name) => format!("@{name}"),
+        GuestSource::Stdin | GuestSource::Text(_) => "-".to_owned(),
+    }));
+    words
 }
 
 fn file(path: &Path) -> impl Fn(io::Error) -> CheckError {

@@ -43,4 +43,4 @@ pub use places::Place;
 pub use record::{Record, record};
 pub use runs::{Checked, Cost, Fuzzed, check};
 pub use seen::Seen;
-pub use suite::Suite;
+pub use suite::{FOLDER, MANIFEST, Suite};

@@ -462,11 +462,8 @@ impl Recorded {
                 );
                 let what = (Sort::Replay, what);
                 let mut finding = Finding::of(suite, &case, place, Call::Replayed, what);
-                finding.again = format!(
-                    "cofferdam check --replay {} --filter {:?}",
-                    path.display(),
-                    case.name
-                );
+                let path = path.display().to_string();
+                finding.again = suite.again(&["--replay", &path, "--filter", &case.name]);
                 checked.findings.push(finding);
             }
         }

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use cofferdam::check::{
-    Baseline, Bounds, Call, CheckError, Checked, Fuzzed, Options, Record, Sort, Suite,
-    check as run_check, record as run_record,
+    Baseline, Bounds, Call, CheckError, Checked, FOLDER, Fuzzed, MANIFEST, Options, Record, Sort,
+    Suite, check as run_check, record as run_record,
 };
 use cofferdam::{Exit, Folder, GuestSource, TimeSpan};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -119,10 +119,6 @@ random inputs run in both isolations.
 Exit codes: 0 all is well · 100 something was found · 4 no case was selected
   2 usage · 126 the guest cannot be run · 127 not found";
 
-/// The files that are looked for where none is named.
-const MANIFEST: &str = "cofferdam.toml";
-const FOLDER: &str = "cases";
-
 pub(crate) fn check(args: &Args) -> Result<Exit, Failure> {
     if !args.watch {
         return once(args);
@@ -204,7 +200,10 @@ impl Args {
 
 fn once(args: &Args) -> Result<Exit, Failure> {
     let mut suite = args.suite()?;
-    suite.dirs.extend(args.dirs.iter().cloned());
+    for folder in &args.dirs {
+        suite.named.extend(["--dir".to_owned(), folder.to_string()]);
+        suite.dirs.push(folder.clone());
+    }
     if let Some(path) = &args.replay {
         return replay(args, &suite, path);
     }

@@ -99,7 +99,10 @@ pub fn analyse(
             sha256: plan.subject.guest.sha256(),
             called: called(&plan.subject),
             inputs: plan.subject.inputs.len(),
-            job_s: job_s.unwrap_or(collected.effort.job),
+            job_s: job_s.unwrap_or(match collected.effort.works {
+                true => collected.effort.job,
+                false => 0.0,
+            }),
         },
         machine: circumstances.machine.clone(),
         settings: settings(plan, circumstances),

@@ -109,7 +109,9 @@ pub(super) fn crossover(comparison: &Comparison) -> Option<Crossover> {
     let payload_bytes = points
         .iter()
         .take_while(|point| {
-            point.overhead_s.confidence >= SURE && point.overhead_s.high <= SHARE * job_s
+            job_s > 0.0
+                && point.overhead_s.confidence >= SURE
+                && point.overhead_s.high <= SHARE * job_s
         })
         .map(|point| point.payload_bytes)
         .last();
@@ -124,7 +126,8 @@ pub(super) fn crossover(comparison: &Comparison) -> Option<Crossover> {
 
 /// Where the overheads pass so many seconds. The points stand in the order of their payloads.
 fn reach(points: &[CrossoverPoint], limit: f64) -> Option<Reach> {
-    if !limit.is_finite() {
+    // Of a job of no length nothing is known.
+    if !limit.is_finite() || limit <= 0.0 {
         return None;
     }
     let pass = |end: fn(&Interval) -> f64| {

@@ -7,10 +7,11 @@ use super::evidence::{list, percent};
 use super::price::{Burden, burden, burden_rows, cost, meaning, price_words, saved_names, saving};
 use super::prose::{Figure, Prose, Source};
 use super::quotient::{Quotient, quotient};
-use super::result::Comparison;
+use super::result::{Comparison, LayerInfo};
 use super::snippet::snippet;
 use super::ways::{self, Way, rests_on};
 use crate::experiment::Arm;
+use crate::harden::Standing;
 use crate::options::{Isolation, LinkKind, StartMethod};
 use crate::runtime::InstancePolicy;
 use crate::stats::Call;
@@ -167,14 +168,24 @@ fn choose(comparison: &Comparison, trust: Trust) -> Option<(Isolation, InstanceP
     }
 }
 
+/// Whether every layer of the hardening held.
+fn is_hardened(comparison: &Comparison) -> bool {
+    let layers = &comparison.settings.layers;
+    let holds = |layer: &LayerInfo| layer.standing == Standing::Enforced;
+    !layers.is_empty() && layers.iter().all(holds)
+}
+
 /// Why a guest from there gets what it gets, and what that costs.
 fn reason(comparison: &Comparison, trust: Trust) -> String {
     match trust {
-        Trust::Hostile => {
+        Trust::Hostile => format!(
             "For a hostile guest: processes with fresh instances, always. A process by itself takes neither files \
-             nor network away; that needs walls of the system's own."
-                .to_owned()
-        }
+             nor network away; {}.",
+            match is_hardened(comparison) {
+                true => "the hardening does, which held here in every layer",
+                false => "that needs walls of the system's own",
+            }
+        ),
         Trust::ThirdParty => format!(
             "For a third party's guest: processes with fresh instances, unless {} is too much for you and the \
              loss of the whole program is not.",

@@ -95,10 +95,13 @@ fn headline(text: &mut String, comparison: &Comparison) {
     let guest = &comparison.guest;
     let _ = writeln!(
         text,
-        "# {}: threads and processes compared\n\nA guest of {}; a job takes about {}. {}. {}.\n",
+        "# {}: threads and processes compared\n\nA guest of {}; {}. {}. {}.\n",
         code(&guest.name),
         ByteSize::from_bytes(guest.bytes),
-        seconds(guest.job_s),
+        match guest.is_timed() {
+            true => format!("a job takes about {}", seconds(guest.job_s)),
+            false => "none of its jobs ended well".to_owned(),
+        },
         plain(&comparison.machine.summary()),
         utc(comparison.unix_time),
     );

@@ -103,8 +103,15 @@ pub struct GuestInfo {
     /// How many inputs the jobs took in turn.
     pub inputs: usize,
     /// Seconds that one job takes in a thread: as in the row `job.p50`, or, where that was not measured,
-    /// as the first jobs showed.
+    /// as the first jobs showed; 0 where none ended well, so that nobody knows.
     pub job_s: f64,
+}
+
+impl GuestInfo {
+    /// Whether anything is known of the time that a job takes.
+    pub(super) fn is_timed(&self) -> bool {
+        self.job_s > 0.0
+    }
 }
 
 /// How everybody waited before there was a choice.

@@ -112,9 +112,13 @@ fn text(suite: &Suite, checked: &[Checked], fuzzed: &Fuzzed) -> String {
     let plural = if checked.len() == 1 { "case" } else { "cases" };
     let _ = writeln!(
         text,
-        "{} {plural}: {} well, {failed} not",
+        "{} {plural}: {} well, {failed} not{}",
         checked.len(),
-        checked.len() - failed
+        checked.len() - failed,
+        match fuzzed.findings.is_empty() {
+            true => "",
+            false => "; random inputs: not well",
+        }
     );
     text
 }

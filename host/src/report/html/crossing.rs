@@ -164,6 +164,7 @@ fn bands(points: &[&CrossoverPoint], x: &Axis) -> Vec<Mark> {
 
 fn caption(crossover: &Crossover) -> String {
     let all = Source::Crossover("all");
+    let bands = "Bands, from left to right as in the legend: intervals.";
     let job = all.number("job_s", crossover.job_s, &seconds(crossover.job_s));
     let share = all.number("share", crossover.share, &tick(crossover.share));
     let verdict = match crossover.payload_bytes {
@@ -184,8 +185,12 @@ fn caption(crossover: &Crossover) -> String {
         let words = escape(&reach.words());
         format!(" Interpolated between the payloads that were measured, that is {words}.")
     });
+    let meaning = match crossover.job_s > 0.0 {
+        true => format!("A job of this guest, {job} in a thread, {verdict}."),
+        false => "How long a job of this guest takes nobody knows: none ended well.".to_owned(),
+    };
     format!(
-        "Bands, from left to right as in the legend: intervals. A job of this guest, {job} in a thread, {verdict}.{}{}",
+        "{bands} {meaning}{}{}",
         reach.unwrap_or_default(),
         table("figures", "How long a call must be", &head, &rows)
     )

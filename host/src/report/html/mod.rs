@@ -97,10 +97,16 @@ fn headline(comparison: &Comparison) -> String {
     let advice = &comparison.advice;
     let mut text = format!(
         "<h1>{}: threads and processes compared</h1>\n\
-         <p class=\"meta\">A guest of {}; a job takes about {}. {}. {}.</p>\n",
+         <p class=\"meta\">A guest of {}; {}. {}. {}.</p>\n",
         escape(&guest.name),
         conditions::bytes("guest.bytes", guest.bytes),
-        conditions::span("guest.job_s", guest.job_s),
+        match guest.is_timed() {
+            true => format!(
+                "a job takes about {}",
+                conditions::span("guest.job_s", guest.job_s)
+            ),
+            false => "none of its jobs ended well".to_owned(),
+        },
         escape(&comparison.machine.summary()),
         words::utc(comparison.unix_time),
     );

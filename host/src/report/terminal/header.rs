@@ -15,10 +15,13 @@ pub(super) fn header(page: &mut Page, comparison: &Comparison) {
         ..
     } = comparison;
     page.sentence(&format!(
-        "{} ({}, a job takes about {}{})",
+        "{} ({}, {}{})",
         printable(&guest.name),
         ByteSize::from_bytes(guest.bytes),
-        show(guest.job_s, Unit::Seconds),
+        match guest.is_timed() {
+            true => format!("a job takes about {}", show(guest.job_s, Unit::Seconds)),
+            false => "of whose jobs none ended well".to_owned(),
+        },
         match guest.inputs {
             0 | 1 => String::new(),
             inputs => format!(", {inputs} inputs"),
