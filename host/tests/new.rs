@@ -39,6 +39,15 @@ fn has(language: &str, probe: &str, install: &str) -> bool {
     is_there
 }
 
+/// Says whether the packages of this language's template are among the tools, as they are named there now.
+fn npm_has(language: &str) -> String {
+    format!(
+        "node --version && npm --version && cmp {}/npm/{language}/package.json {}/templates/{language}/package.json",
+        toolchains().display(),
+        env!("CARGO_MANIFEST_DIR")
+    )
+}
+
 /// The commands under `## Build` of the README that lies in the project.
 fn build_commands(project: &Path) -> String {
     let readme = fs::read_to_string(project.join("README.md")).expect("a README");
@@ -59,7 +68,9 @@ fn build(project: &Path) {
 
 fn check(project: &Path) -> (Option<i32>, String) {
     let mut command = Command::new(COFFERDAM);
-    command.args(["check", "--calls", "50", "--random", "20", "--no-cache"]);
+    command.args(["check", "--calls", "50", "--random", "20"]);
+    // A guest with an interpreter in it takes a while to compile: once for each isolation is enough.
+    command.args(["--compile-timeout", "10min", "--cache-dir", "../cache"]);
     let output = command.current_dir(project).output().unwrap();
     let told = String::from_utf8_lossy(&output.stdout).into_owned();
     (
@@ -115,12 +126,30 @@ fn a_guest_in_zig_builds_passes_and_fails_with_a_bug() {
 
 #[test]
 fn a_guest_in_assemblyscript_builds_passes_and_fails_with_a_bug() {
-    let probe = format!(
-        "node --version && npm --version && test -d {}/npm-cache",
-        toolchains().display()
-    );
+    let probe = npm_has("assemblyscript");
     if has("assemblyscript", &probe, "run .ci/toolchains") {
         works("assemblyscript", "assembly/index.ts");
+    }
+}
+
+#[test]
+fn a_guest_in_javascript_builds_passes_and_fails_with_a_bug() {
+    let probe = npm_has("javascript");
+    if has("javascript", &probe, "run .ci/toolchains") {
+        works("javascript", "src/index.js");
+    }
+}
+
+#[test]
+fn a_guest_in_python_builds_passes_and_fails_with_a_bug() {
+    let requirements = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/templates/python/requirements.txt"
+    );
+    // The very version that is asked for.
+    let probe = format!("python3 -m pip freeze | grep -qxFf {requirements}");
+    if has("python", &probe, "run .ci/toolchains") {
+        works("python", "src/guest.py");
     }
 }
 
@@ -167,5 +196,6 @@ fn names_that_some_tool_would_refuse_are_refused_and_languages_are_listed() {
     let words = told
         .lines()
         .filter_map(|line| line.split_whitespace().next());
-    assert!(words.eq(["rust", "c", "zig", "assemblyscript"]), "{told}");
+    let all = ["rust", "c", "zig", "assemblyscript", "javascript", "python"];
+    assert!(words.eq(all), "{told}");
 }

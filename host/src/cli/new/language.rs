@@ -4,7 +4,8 @@ use clap::ValueEnum;
 
 use super::name::Name;
 
-/// A language that has a template. One that needs more than interface 1 gets its variant when its guests run.
+/// A language that has a template. What runs in an engine of its own is made into a component of the world `worker`; the
+/// others are modules of interface 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Language {
     Rust,
@@ -12,6 +13,9 @@ pub(super) enum Language {
     Zig,
     #[value(name = "assemblyscript")]
     AssemblyScript,
+    #[value(name = "javascript")]
+    JavaScript,
+    Python,
 }
 
 /// A path in the project, and what is in it.
@@ -46,8 +50,21 @@ const SDK: [File; 9] = sdk!(
     "text.rs"
 );
 
+/// The world of components, as this host offers it.
+const WORLD: File = (
+    "wit/worker.wit",
+    include_str!("../../../../guest/wit/worker.wit"),
+);
+
 impl Language {
-    pub(super) const ALL: [Self; 4] = [Self::Rust, Self::C, Self::Zig, Self::AssemblyScript];
+    pub(super) const ALL: [Self; 6] = [
+        Self::Rust,
+        Self::C,
+        Self::Zig,
+        Self::AssemblyScript,
+        Self::JavaScript,
+        Self::Python,
+    ];
 
     /// As it is typed.
     pub(super) const fn word(self) -> &'static str {
@@ -56,6 +73,8 @@ impl Language {
             Self::C => "c",
             Self::Zig => "zig",
             Self::AssemblyScript => "assemblyscript",
+            Self::JavaScript => "javascript",
+            Self::Python => "python",
         }
     }
 
@@ -66,6 +85,8 @@ impl Language {
             Self::C => "a clang for WebAssembly: `python3 -m pip install ziglang` brings one",
             Self::Zig => "Zig: `python3 -m pip install ziglang`",
             Self::AssemblyScript => "Node and npm, which fetches the compiler",
+            Self::JavaScript => "Node and npm, which fetches jco: 340 MB",
+            Self::Python => "componentize-py: `python3 -m pip install -r requirements.txt`",
         }
     }
 
@@ -75,6 +96,8 @@ impl Language {
             Self::C => template!("c/README.md"),
             Self::Zig => template!("zig/README.md"),
             Self::AssemblyScript => template!("assemblyscript/README.md"),
+            Self::JavaScript => template!("javascript/README.md"),
+            Self::Python => template!("python/README.md"),
         }
     }
 
@@ -82,7 +105,7 @@ impl Language {
     const fn module(self) -> &'static str {
         match self {
             Self::Rust => "target/wasm32-unknown-unknown/release/guest_name.wasm",
-            Self::C | Self::Zig => "guest-name.wasm",
+            Self::C | Self::Zig | Self::JavaScript | Self::Python => "guest-name.wasm",
             Self::AssemblyScript => "build/guest-name.wasm",
         }
     }
@@ -132,6 +155,19 @@ impl Language {
                     "assembly/index.ts",
                     template!("assemblyscript/assembly/index.ts"),
                 ),
+            ],
+            Self::JavaScript => vec![
+                (".gitignore", template!("javascript/gitignore")),
+                ("package.json", template!("javascript/package.json")),
+                ("src/index.js", template!("javascript/src/index.js")),
+                ("src/text.js", template!("javascript/src/text.js")),
+                WORLD,
+            ],
+            Self::Python => vec![
+                (".gitignore", template!("python/gitignore")),
+                ("requirements.txt", template!("python/requirements.txt")),
+                ("src/guest.py", template!("python/src/guest.py")),
+                WORLD,
             ],
         }
     }
@@ -186,6 +222,16 @@ mod tests {
             for name in abi::import::ALL {
                 assert!(text.contains(&form(name)), "{}", form(name));
             }
+        }
+    }
+
+    #[test]
+    fn a_project_that_makes_a_component_has_the_world_word_for_word() {
+        let name = Name::of("shout".as_ref()).unwrap();
+        let (path, world) = WORLD;
+        for language in [Language::JavaScript, Language::Python] {
+            let files = language.files(&name);
+            assert!(files.contains(&(path, world.to_owned())), "{language:?}");
         }
     }
 
