@@ -31,7 +31,7 @@ pub struct Anatomy {
     pub functions: u32,
     /// Whether it has a start function.
     pub start: bool,
-    /// Bytes of each section, in the order of the file.
+    /// Bytes of each section, in the order of the file; of a component, which may have many hundred, of each sort.
     pub sections: Vec<(String, usize)>,
     /// What its name section calls it.
     pub name: Option<String>,
@@ -187,9 +187,17 @@ impl Reader {
                 self.inner(&payload)?;
                 continue;
             }
-            if let Some((id, range)) = payload.as_section() {
-                self.sections
-                    .push((section_name(id, &payload), range.len()));
+            match payload.as_section() {
+                Some((id, range)) if self.component && self.depth == 1 => {
+                    self.add_to_section(component_section_name(id, &payload), range.len());
+                }
+                // Those of a component's modules are within its own.
+                Some(_) if self.component => {}
+                Some((id, range)) => {
+                    self.sections
+                        .push((section_name(id, &payload), range.len()));
+                }
+                None => {}
             }
             match payload {
                 Payload::TypeSection(section) => {
@@ -296,6 +304,13 @@ impl Reader {
             producers: self.producers,
             tables: self.tables,
         })
+    }
+
+    fn add_to_section(&mut self, name: String, bytes: usize) {
+        match self.sections.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, sum)) => *sum += bytes,
+            None => self.sections.push((name, bytes)),
+        }
     }
 
     /// Counts the functions that a module in a component imports: they have no body in it.
@@ -448,6 +463,30 @@ fn section_name(id: u8, payload: &Payload<'_>) -> String {
     }
 }
 
+fn component_section_name(id: u8, payload: &Payload<'_>) -> String {
+    const NAMES: [&str; 13] = [
+        "custom",
+        "core modules",
+        "core instances",
+        "core types",
+        "components",
+        "instances",
+        "aliases",
+        "types",
+        "canonical functions",
+        "start",
+        "imports",
+        "exports",
+        "values",
+    ];
+    match payload {
+        Payload::CustomSection(custom) => format!("custom {}", printable(custom.name())),
+        _ => NAMES
+            .get(usize::from(id))
+            .map_or_else(|| format!("section {id}"), |&name| name.to_owned()),
+    }
+}
+
 fn signature(ty: &FuncType) -> String {
     // What is longer is nothing that anybody offers or wants, and each import and export has a copy.
     const MOST: usize = 32;
@@ -472,5 +511,60 @@ impl fmt::Display for Extern {
             "" => write!(f, "{name} {}", self.ty),
             module => write!(f, "{}.{name} {}", printable(module), self.ty),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sections_of_a_component_are_summed_by_their_sort_and_called_by_its_names() {
+        let text = br#"(component
+            (core module $a (memory 1) (func (export "f")))
+            (core module $b (memory 1))
+            (component (core module (memory 2)))
+            (core instance $i (instantiate $a))
+            (func (export "f") (canon lift (core func $i "f"))))"#;
+        let anatomy = Anatomy::of_bytes(text).unwrap();
+        let mut found: Vec<&str> = anatomy
+            .sections
+            .iter()
+            .map(|(name, _)| name.as_str())
+            .filter(|name| !name.starts_with("custom"))
+            .collect();
+        found.sort_unstable();
+        let mut expected = [
+            "core modules",
+            "components",
+            "core instances",
+            "types",
+            "aliases",
+            "canonical functions",
+            "exports",
+        ];
+        expected.sort_unstable();
+        assert_eq!(found, expected);
+        let modules = anatomy
+            .sections
+            .iter()
+            .find(|(name, _)| name == "core modules");
+        // Both of them, and not the one of the inner component.
+        let inner = anatomy
+            .sections
+            .iter()
+            .find(|(name, _)| name == "components");
+        assert!(modules.unwrap().1 > inner.unwrap().1);
+        assert_eq!(anatomy.memories.len(), 3);
+    }
+
+    #[test]
+    fn sections_of_a_module_stand_in_their_order() {
+        let anatomy = Anatomy::of_bytes(b"(module (memory 1) (func (export \"f\")))").unwrap();
+        let names = anatomy.sections.iter().map(|(name, _)| name.as_str());
+        assert_eq!(
+            names.collect::<Vec<_>>(),
+            ["type", "function", "memory", "export", "code"]
+        );
     }
 }
