@@ -5,6 +5,7 @@ mod common;
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -709,4 +710,33 @@ fn what_was_recorded_is_told_again_in_both_isolations() {
     assert!(told.contains("it says something else"), "{told}");
     let refused = project.check(&["--replay", "cofferdam.toml"]).exits_with(2);
     assert!(refused.stderr.contains("line 1:"), "{}", refused.stderr);
+}
+
+#[test]
+fn ctrl_c_shows_what_there_is() {
+    // Each of its cases takes as long as it may.
+    let slow = echo("(loop $forever (br $forever))");
+    let cases: String = (0..20)
+        .map(|number| {
+            format!("[[case]]\nname = \"{number}\"\noutcome = \"deadline\"\ntimeout = \"200ms\"\n")
+        })
+        .collect();
+    let project = Project::new(&slow, &cases);
+    let mut command = command(["check"]);
+    command.current_dir(project.0.path());
+    command.stdout(std::process::Stdio::piped());
+    command.stderr(std::process::Stdio::piped());
+    let child = command.spawn().expect("it can be started");
+    std::thread::sleep(Duration::from_secs(3));
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("it lives");
+    let output = child.wait_with_output().expect("it ends");
+    let told = String::from_utf8_lossy(&output.stdout);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(130), "{told}{said}");
+    assert!(told.contains("ok    0 "), "{told}");
+    assert!(
+        said.contains("stopped after ") && said.contains(" of 20 cases"),
+        "{said}"
+    );
 }

@@ -1,7 +1,10 @@
 //! Pools of one guest, for the runs of a check.
 
+use std::cell::Cell;
 use std::path::PathBuf;
 use std::time::Duration;
+
+use crossbeam_channel::Receiver;
 
 use super::case::Case;
 use super::manifest::CheckError;
@@ -26,6 +29,8 @@ pub struct Options {
     /// Whether the work of each case is counted, for a [`Baseline`](super::Baseline): the guest is compiled once more
     /// for that.
     pub work: bool,
+    /// A signal's number that arrives here ends the check with what there is by then.
+    pub stop: Option<Receiver<i32>>,
     /// Where compiled guests are kept.
     pub cache: Cache,
     /// The program that process workers run; `None` for this one.
@@ -40,6 +45,7 @@ impl Default for Options {
             random: 50,
             seed: 1,
             work: false,
+            stop: None,
             cache: Cache::of_user(),
             worker_program: None,
         }
@@ -72,6 +78,7 @@ pub(super) struct Bench<'a> {
     pub(super) suite: &'a Suite,
     pub(super) options: &'a Options,
     prepared: Vec<(Wanted, Prepared)>,
+    stopped: Cell<Option<i32>>,
 }
 
 impl<'a> Bench<'a> {
@@ -80,7 +87,21 @@ impl<'a> Bench<'a> {
             suite,
             options,
             prepared: Vec::new(),
+            stopped: Cell::new(None),
         }
+    }
+
+    /// The signal that is to end the check, once it has come.
+    pub(super) fn stopped(&self) -> Option<i32> {
+        if self.stopped.get().is_none() {
+            let came = self
+                .options
+                .stop
+                .as_ref()
+                .and_then(|stop| stop.try_recv().ok());
+            self.stopped.set(came);
+        }
+        self.stopped.get()
     }
 
     /// A pool that is wanted more than once: what it needs is kept.

@@ -35,7 +35,7 @@ impl Bench<'_> {
             self.options.seed,
             limits.input.as_len(),
         );
-        if inputs.is_empty() {
+        if inputs.is_empty() || self.stopped().is_some() {
             return Ok(fuzzed);
         }
         let of = |isolation| Place {
@@ -97,7 +97,7 @@ impl Bench<'_> {
                     .findings
                     .push(Finding::of_input(self.suite, call, sort, what));
             }
-            if begun.elapsed() > 10 * self.options.patience {
+            if begun.elapsed() > 10 * self.options.patience || self.stopped().is_some() {
                 break;
             }
         }

@@ -73,7 +73,7 @@ impl Bench<'_> {
         }
         let begun = Instant::now();
         for (squeeze, limits, must) in squeezes(case.limits, &checked.seen) {
-            if begun.elapsed() > self.options.patience {
+            if begun.elapsed() > self.options.patience || self.stopped().is_some() {
                 checked.hurried = true;
                 return Ok(());
             }

@@ -41,6 +41,6 @@ pub use limits::Squeeze;
 pub use manifest::CheckError;
 pub use places::Place;
 pub use record::{Record, record};
-pub use runs::{Checked, Cost, Fuzzed, check};
+pub use runs::{Checked, Cost, Fuzzed, Report, check};
 pub use seen::Seen;
 pub use suite::{FOLDER, MANIFEST, Suite};

@@ -19,7 +19,7 @@ use super::case::{Case, Expected, Origin};
 use super::finding::{Call, Finding, Sort};
 use super::manifest::CheckError;
 use super::places::Place;
-use super::runs::{Checked, Cost};
+use super::runs::{Checked, Cost, Fuzzed, Report};
 use super::seen::{Seen, difference, shown};
 use super::suite::Suite;
 use crate::job::{Job, Limits, Outbox, Outcome};
@@ -192,6 +192,9 @@ pub fn record(
     let bench = Bench::new(suite, options);
     let mut cases = Vec::new();
     for case in &suite.cases {
+        if bench.stopped().is_some() {
+            break;
+        }
         let wanted = Wanted::one(fresh(Isolation::Thread), case.limits, suite.seed);
         let pool = bench.pool_for_once(wanted, Drill::Record)?;
         let (job, outbox) = Job::new(case.input.as_slice()).with_inbox();
@@ -389,14 +392,21 @@ impl Record {
         options: &Options,
         path: &Path,
         mut told: impl FnMut(),
-    ) -> Result<Vec<Checked>, CheckError> {
+    ) -> Result<Report, CheckError> {
         let bench = Bench::new(suite, options);
-        let mut all = Vec::new();
+        let mut cases = Vec::new();
         for recorded in &self.cases {
-            all.push(recorded.replay(&bench, path)?);
+            if bench.stopped().is_some() {
+                break;
+            }
+            cases.push(recorded.replay(&bench, path)?);
             told();
         }
-        Ok(all)
+        Ok(Report {
+            cases,
+            random: Fuzzed::default(),
+            interrupted_by: bench.stopped(),
+        })
     }
 }
 

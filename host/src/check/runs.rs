@@ -88,6 +88,25 @@ impl Cost {
     }
 }
 
+/// What a check came to.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// The cases, in their order; those that were not reached are not there.
+    pub cases: Vec<Checked>,
+    /// The random inputs.
+    pub random: Fuzzed,
+    /// The signal that ended it before its end ([`Options::stop`]).
+    pub interrupted_by: Option<i32>,
+}
+
+impl Report {
+    /// Whether nothing was found.
+    #[must_use]
+    pub fn is_well(&self) -> bool {
+        self.random.findings.is_empty() && self.cases.iter().all(|case| case.findings.is_empty())
+    }
+}
+
 /// Runs all cases of a suite, and then random inputs. `told` hears when a case has run everywhere, and may show
 /// how it goes.
 ///
@@ -97,18 +116,28 @@ pub fn check(
     suite: &Suite,
     options: &Options,
     mut told: impl FnMut(),
-) -> Result<(Vec<Checked>, Fuzzed), CheckError> {
+) -> Result<Report, CheckError> {
     let mut bench = Bench::new(suite, options);
     let places = Place::all(&suite.guest);
-    let mut all = Vec::new();
+    let mut cases = Vec::new();
     for case in &suite.cases {
+        if bench.stopped().is_some() {
+            break;
+        }
         let mut checked = bench.case(case, &places)?;
         bench.at_its_limits(case, &mut checked)?;
-        all.push(checked);
+        cases.push(checked);
         told();
     }
-    bench.among_others(&places, &mut all)?;
-    bench.after_each_other(&places, &mut all)?;
-    let fuzzed = bench.random_inputs()?;
-    Ok((all, fuzzed))
+    let mut random = Fuzzed::default();
+    if bench.stopped().is_none() {
+        bench.among_others(&places, &mut cases)?;
+        bench.after_each_other(&places, &mut cases)?;
+        random = bench.random_inputs()?;
+    }
+    Ok(Report {
+        cases,
+        random,
+        interrupted_by: bench.stopped(),
+    })
 }

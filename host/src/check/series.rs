@@ -37,7 +37,7 @@ impl Bench<'_> {
         let mut least = self.options.calls;
         for &place in places {
             // What is never the same twice says nothing about places.
-            if checked.has(Sort::NotDeterministic) {
+            if checked.has(Sort::NotDeterministic) || self.stopped().is_some() {
                 break;
             }
             let series = self.series(case, place, plainest, &checked)?;
@@ -95,11 +95,14 @@ impl Bench<'_> {
                 series.wrong = Some((series.calls, sort, what));
                 return Ok(series);
             }
-            if begun.elapsed() > self.options.patience {
+            if begun.elapsed() > self.options.patience || self.stopped().is_some() {
                 break;
             }
         }
-        if place.instance == InstancePolicy::Reused && !checked.has(Sort::Growth) {
+        if self.stopped().is_none()
+            && place.instance == InstancePolicy::Reused
+            && !checked.has(Sort::Growth)
+        {
             let first_part = series.calls;
             while growth.is_in_doubt(first_part, series.calls) {
                 let _ = one_more(&mut series, &mut growth);

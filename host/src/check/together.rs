@@ -44,7 +44,7 @@ impl Bench<'_> {
                     .copied()
                     .filter(|&case| all[case].findings.is_empty())
                     .collect();
-                if self.suite.seed.is_some() || sound.is_empty() {
+                if self.suite.seed.is_some() || sound.is_empty() || self.stopped().is_some() {
                     continue;
                 }
                 let limits = self.suite.cases[group[0]].limits;
@@ -106,7 +106,8 @@ impl Bench<'_> {
                 let begun = Instant::now();
                 for &before in &group {
                     for &after in &group {
-                        let late = begun.elapsed() > self.options.patience;
+                        let late =
+                            begun.elapsed() > self.options.patience || self.stopped().is_some();
                         if late
                             || before == after
                             || !all[after].findings.is_empty()

@@ -3,17 +3,19 @@
 mod formats;
 
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use cofferdam::check::{
-    Baseline, Bounds, Call, CheckError, Checked, FOLDER, Fuzzed, MANIFEST, Options, Record, Sort,
+    Baseline, Bounds, Call, CheckError, Checked, FOLDER, MANIFEST, Options, Record, Report, Sort,
     Suite, check as run_check, record as run_record,
 };
 use cofferdam::{Exit, Folder, GuestSource, TimeSpan};
+use crossbeam_channel::Receiver;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::Failure;
 use super::common::{CacheArgs, LimitArgs, complain, print};
+use super::signals::signals;
 use formats::Format;
 
 /// Run a guest's cases in threads and in processes, and say what is not as it was said to be
@@ -116,24 +118,34 @@ took of them, with less, and stopped in its middle: what it comes to then must
 say so, or be the same. An instance that is kept must not grow without end. Then
 random inputs run in both isolations.
 
+Ctrl-C stops, and shows what there is.
+
 Exit codes: 0 all is well · 100 something was found · 4 no case was selected
-  2 usage · 126 the guest cannot be run · 127 not found";
+  130 stopped by Ctrl-C · 2 usage · 126 the guest cannot be run · 127 not found";
 
 pub(crate) fn check(args: &Args) -> Result<Exit, Failure> {
+    let stop = signals()?;
     if !args.watch {
-        return once(args);
+        return once(args, &stop);
     }
     loop {
         let before = args.stamps();
-        match once(args) {
+        match once(args, &stop) {
+            Ok(exit @ Exit::Signal(_)) => return Ok(exit),
             Ok(_) => {}
             Err(failure) => complain(&format!("error: {failure}")),
         }
         complain("waiting for a change (Ctrl-C ends)");
         while args.stamps() == before {
-            std::thread::sleep(std::time::Duration::from_millis(300));
+            if let Ok(signal) = stop.recv_timeout(Duration::from_millis(300)) {
+                return Ok(signalled(signal));
+            }
         }
     }
+}
+
+fn signalled(signal: i32) -> Exit {
+    Exit::Signal(u8::try_from(signal).unwrap_or(0))
 }
 
 impl Args {
@@ -160,8 +172,9 @@ impl Args {
         Ok(read?)
     }
 
-    fn options(&self) -> Options {
+    fn options(&self, stop: &Receiver<i32>) -> Options {
         Options {
+            stop: Some(stop.clone()),
             calls: self.calls,
             patience: self.patience.duration(),
             random: self.random,
@@ -198,14 +211,14 @@ impl Args {
     }
 }
 
-fn once(args: &Args) -> Result<Exit, Failure> {
+fn once(args: &Args, stop: &Receiver<i32>) -> Result<Exit, Failure> {
     let mut suite = args.suite()?;
     for folder in &args.dirs {
         suite.named.extend(["--dir".to_owned(), folder.to_string()]);
         suite.dirs.push(folder.clone());
     }
     if let Some(path) = &args.replay {
-        return replay(args, &suite, path);
+        return replay(args, &suite, path, stop);
     }
     if let Some(filter) = &args.filter {
         suite
@@ -232,26 +245,35 @@ fn once(args: &Args) -> Result<Exit, Failure> {
     if args.list {
         return Ok(Exit::Done);
     }
-    let options = args.options();
+    let options = args.options(stop);
     if let Some(path) = &args.record {
         return record(&suite, &options, path);
     }
     // Read before all is run.
     let baseline = args.baseline.as_deref().map(Baseline::read).transpose()?;
     let progress = progress(suite.cases.len() as u64);
-    let (mut checked, fuzzed) = run_check(&suite, &options, || progress.inc(1))?;
+    let mut report = run_check(&suite, &options, || progress.inc(1))?;
     progress.finish_and_clear();
+    if let Some(signal) = report.interrupted_by {
+        tell(args, &suite, &report)?;
+        complain(&format!(
+            "stopped after {} of {} cases",
+            report.cases.len(),
+            suite.cases.len()
+        ));
+        return Ok(signalled(signal));
+    }
     if args.update {
-        return update(args, &suite, &checked);
+        return update(args, &suite, &report.cases);
     }
     if let Some(baseline) = &baseline {
-        let notes = baseline.judge(&suite, &args.bounds(), &mut checked);
+        let notes = baseline.judge(&suite, &args.bounds(), &mut report.cases);
         notes.iter().for_each(|note| complain(note));
     }
-    let exit = tell(args, &suite, &checked, &fuzzed)?;
+    let exit = tell(args, &suite, &report)?;
     match (&args.save_baseline, exit) {
         (Some(path), Exit::Done) => {
-            Baseline::of(&suite, &checked).write(path)?;
+            Baseline::of(&suite, &report.cases).write(path)?;
             complain(&format!("what each case takes is in {}", path.display()));
         }
         (Some(path), _) => complain(&format!(
@@ -264,11 +286,13 @@ fn once(args: &Args) -> Result<Exit, Failure> {
 }
 
 /// Prints what came of all, and says how it went.
-fn tell(args: &Args, suite: &Suite, checked: &[Checked], fuzzed: &Fuzzed) -> Result<Exit, Failure> {
-    let text = args.format.of(suite, checked, fuzzed);
+fn tell(args: &Args, suite: &Suite, report: &Report) -> Result<Exit, Failure> {
+    let text = args.format.of(suite, &report.cases, &report.random);
     print(text.as_bytes())?;
-    let is_well = checked.iter().all(|case| case.findings.is_empty()) && fuzzed.findings.is_empty();
-    Ok(if is_well { Exit::Done } else { Exit::Found })
+    Ok(match report.is_well() {
+        true => Exit::Done,
+        false => Exit::Found,
+    })
 }
 
 fn record(suite: &Suite, options: &Options, path: &Path) -> Result<Exit, Failure> {
@@ -293,7 +317,7 @@ fn record(suite: &Suite, options: &Options, path: &Path) -> Result<Exit, Failure
     Ok(Exit::Done)
 }
 
-fn replay(args: &Args, suite: &Suite, path: &Path) -> Result<Exit, Failure> {
+fn replay(args: &Args, suite: &Suite, path: &Path, stop: &Receiver<i32>) -> Result<Exit, Failure> {
     let mut record = Record::read(path)?;
     if let Some(filter) = &args.filter {
         record.filter(filter);
@@ -304,9 +328,10 @@ fn replay(args: &Args, suite: &Suite, path: &Path) -> Result<Exit, Failure> {
         return Ok(Exit::NoCase);
     }
     let progress = progress(cases as u64);
-    let checked = record.replay(suite, &args.options(), path, || progress.inc(1))?;
+    let report = record.replay(suite, &args.options(stop), path, || progress.inc(1))?;
     progress.finish_and_clear();
-    tell(args, suite, &checked, &Fuzzed::default())
+    let exit = tell(args, suite, &report)?;
+    Ok(report.interrupted_by.map_or(exit, signalled))
 }
 
 /// A factor as it is typed: 1.10x.
