@@ -270,7 +270,7 @@ fn saying(rng: &mut Rng) -> bool {
             _ => false,
         },
         3 | 6 | 10 => true,
-        5 => length >= 46 && tag < 10 && (tag != 2 || trailer[1] < 10),
+        5 => length >= 46 && tag < 10 && (tag != 2 || trailer[1] < 11),
         7 => length == 8,
         9 => length == 4,
         _ => false,
