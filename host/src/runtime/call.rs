@@ -175,8 +175,7 @@ impl Session {
         let may_go_on = self.program.world.entry.may_be_reused()
             && !live.store.data().job.streams.exited
             && matches!(reply.outcome, Outcome::Output | Outcome::Refused { .. });
-        // Without its job: whoever posts to that has to hear that it ended.
-        live.store.data_mut().job = JobState::new(&self.idle, 0, None);
+        live.store.data_mut().job.let_go(&self.idle);
         self.held = match self.policy {
             InstancePolicy::Reused if may_go_on => Held::Ready(live),
             InstancePolicy::Reused | InstancePolicy::Fresh => Held::Spent(live),

@@ -95,6 +95,14 @@ impl JobState {
         }
     }
 
+    /// Lets go of the job and of what it has open, for an instance that waits: whoever posts to it has to hear that it
+    /// ended. The next job finds nothing of the rest, since it brings a state of its own.
+    pub(super) fn let_go(&mut self, idle: &Job) {
+        self.job.clone_from(idle);
+        self.pending = None;
+        self.files = None;
+    }
+
     /// Logs a line, within what the job may log. An empty line costs its place too, or a flood of them would be
     /// free.
     pub(super) fn log(&mut self, level: abi::Level, line: &[u8]) {
