@@ -132,3 +132,39 @@ fn a_null_that_is_followed_is_a_trap() {
     };
     everywhere(&guest, |builder| builder, b"", &trapped);
 }
+
+#[test]
+fn an_exception_while_the_instance_is_made_is_the_jobs_ending() {
+    let guest = guest(
+        "(tag $oh)",
+        r#"(func $start (throw $oh)) (start $start)
+        (func (export "handle") (result i32) (i32.const 0))"#,
+    );
+    let uncaught = Ending {
+        outcome: Outcome::Trapped {
+            kind: TrapKind::UncaughtException,
+            reason: String::new(),
+        },
+        output: Vec::new(),
+        lines: Vec::new(),
+    };
+    everywhere(&guest, |builder| builder, b"", &uncaught);
+}
+
+#[test]
+fn an_exception_for_want_of_memory_is_the_memory_limit() {
+    let text = r#"(module
+        (tag $bad_alloc)
+        (memory (export "memory") 1)
+        (func (export "cofferdam_abi_1"))
+        (func (export "handle") (result i32)
+            (if (i32.eq (memory.grow (i32.const 1000)) (i32.const -1)) (then (throw $bad_alloc)))
+            (i32.const 0)))"#;
+    let guest = Guest::from_bytes("a guest that throws", text.as_bytes()).expect("a guest");
+    let over = Ending {
+        outcome: Outcome::MemoryLimit,
+        output: Vec::new(),
+        lines: Vec::new(),
+    };
+    everywhere(&guest, small, b"", &over);
+}

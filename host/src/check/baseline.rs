@@ -104,6 +104,13 @@ impl Baseline {
         };
         let baseline: Self =
             serde_json::from_str(&text).map_err(|error| refused(error.to_string()))?;
+        let times = baseline
+            .cases
+            .values()
+            .flat_map(|once| once.time_s.values());
+        if let Some(odd) = times.clone().find(|time| !(0.0..1e9).contains(*time)) {
+            return Err(refused(format!("{odd} is no time in seconds")));
+        }
         match baseline.cofferdam_baseline {
             VERSION => Ok(Self {
                 path: path.to_owned(),
@@ -204,7 +211,9 @@ impl Once {
     fn slower(&self, checked: &Checked, bound: f64) -> Option<String> {
         let mut ratios = Vec::new();
         for cost in &checked.costs {
-            let before = *self.time_s.get(&cost.place.to_string())?;
+            let Some(&before) = self.time_s.get(&cost.place.to_string()) else {
+                continue;
+            };
             let now = cost.wall.as_secs_f64();
             ratios.push((now / before.max(1e-9), before, now));
         }

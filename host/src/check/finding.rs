@@ -86,6 +86,8 @@ impl Finding {
         (sort, what): (Sort, String),
     ) -> Self {
         let again = match (&call, typed(suite, case)) {
+            // It is the memory that has to be looked at.
+            (Call::Nth(_), _) if sort == Sort::Growth => suite.again(&["--filter", &case.name]),
             (Call::Nth(1), Some(input)) => {
                 format!(
                     "cofferdam run {} {input} {}",

@@ -9,20 +9,33 @@ use super::seen::Seen;
 use crate::units::ByteSize;
 
 /// When an instance had more memory than ever before.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Growth {
-    /// The call, and bytes of linear memory after it.
+    /// Bytes that it may have.
+    limit: u64,
+    /// The call, and bytes that count towards the limit after it.
     steps: Vec<(usize, u64)>,
 }
+
+/// What memory grows by.
+const PAGE: u64 = 64 << 10;
 
 /// Fewer calls say nothing.
 const FEWEST: usize = 8;
 
 impl Growth {
+    /// That of an instance that may have so much.
+    pub(super) fn up_to(limit: ByteSize) -> Self {
+        Self {
+            limit: limit.bytes(),
+            steps: Vec::new(),
+        }
+    }
+
     /// Notes what the instance has after the n-th call, from 1.
     pub(super) fn weigh(&mut self, call: usize, seen: &Seen) {
         if let Some(weight) = &seen.weight {
-            self.note(call, weight.after);
+            self.note(call, weight.charged);
         }
     }
 
@@ -42,9 +55,16 @@ impl Growth {
         grown.any(|&(call, _)| call > after && call <= up_to)
     }
 
+    /// Whether it came to its limit by growing: it cannot grow any further, whatever it leaks.
+    fn is_full(&self) -> bool {
+        let room = |&(_, bytes): &(usize, u64)| self.limit.saturating_sub(bytes);
+        self.steps.len() >= 3 && self.steps.last().map(room).is_some_and(|room| room < PAGE)
+    }
+
     /// Whether it takes more calls to tell, when the first part had so many and there were so many in all.
     pub(super) fn is_in_doubt(&self, first: usize, calls: usize) -> bool {
         first >= FEWEST
+            && !self.is_full()
             && calls < 4 * first
             && self.grew_within(first / 2, first)
             && (calls < 2 * first || self.grew_within(first, 2 * first))
@@ -52,6 +72,9 @@ impl Growth {
 
     /// What to say of it, if it grew in each part.
     pub(super) fn is_endless(&self, first: usize, calls: usize) -> Option<String> {
+        if self.is_full() {
+            return self.to_the_limit();
+        }
         let parts = [(first / 2, first), (first, 2 * first), (2 * first, calls)];
         let went_on = calls >= 4 * first
             && parts
@@ -63,8 +86,16 @@ impl Growth {
         ))
     }
 
+    /// What to say of it where it came to its limit; `None` if it did not grow.
+    pub(super) fn to_the_limit(&self) -> Option<String> {
+        let grown = self.in_words()?;
+        Some(format!(
+            "its memory grows with the calls on an instance that is kept, up to the limit: {grown}"
+        ))
+    }
+
     /// What it had when, if it grew at all.
-    pub(super) fn in_words(&self) -> Option<String> {
+    fn in_words(&self) -> Option<String> {
         let [first, .., middle, last] = self.steps.as_slice() else {
             return None;
         };
@@ -82,7 +113,7 @@ mod tests {
 
     /// Runs as many calls as it takes, of an instance that has so much after each.
     fn told(first: usize, bytes: impl Fn(usize) -> u64) -> Option<String> {
-        let mut growth = Growth::default();
+        let mut growth = Growth::up_to(ByteSize::from_mib(256));
         let mut calls = 0;
         while calls < first || growth.is_in_doubt(first, calls) {
             calls += 1;
@@ -91,7 +122,16 @@ mod tests {
         growth.is_endless(first, calls)
     }
 
-    const PAGE: u64 = 64 << 10;
+    #[test]
+    fn a_leak_that_the_limit_ends_is_found_wherever_that_is() {
+        // 4096 pages are the limit, and who is denied more goes on.
+        for pages in [1, 2, 3, 4, 5, 9, 100] {
+            let told = told(1000, |calls| (calls as u64 * pages).min(4096) * PAGE);
+            assert!(told.is_some(), "{pages} pages a call");
+        }
+        // One that takes all it may at once does not leak.
+        assert_eq!(told(1000, |_| 4096 * PAGE), None);
+    }
 
     #[test]
     fn what_leaks_a_little_with_each_call_is_found() {

@@ -206,16 +206,7 @@ fn is_ended_by_a_limit(checked: &Checked) -> bool {
 
 /// Whether who looks at the ending knows that there is no answer.
 fn says_so(seen: &Seen) -> bool {
-    matches!(
-        seen.ending,
-        Ok(Outcome::Refused { .. }
-            | Outcome::Exited(_)
-            | Outcome::Trapped { .. }
-            | Outcome::Deadline
-            | Outcome::OutOfFuel
-            | Outcome::MemoryLimit
-            | Outcome::OutputLimit)
-    )
+    matches!(&seen.ending, Ok(outcome) if *outcome != Outcome::Output)
 }
 
 /// The limits to try, the widest first, as far as what the case took can be cut at all.

@@ -26,6 +26,7 @@ use crate::job::{Job, Limits, Outbox, Outcome};
 use crate::options::Isolation;
 use crate::pool::{Completion, Lost, Pool};
 use crate::runtime::{Drill, InstancePolicy, Told};
+use crate::units::ByteSize;
 
 /// What cases were told and said: one JSON object a line.
 #[derive(Clone, Debug)]
@@ -82,6 +83,8 @@ enum Event {
     Posted { bytes: Bytes },
     /// A line that it logged.
     Logged { level: String, line: String },
+    /// That nothing was noted from here on: it was too much.
+    Cut,
     /// How it ended, and its output.
     Ended {
         outcome: String,
@@ -147,7 +150,11 @@ impl Event {
             },
             Self::ReceivedNothing => Told::NoMessage,
             Self::ReceivedTheLast => Told::NoMore,
-            Self::Input { .. } | Self::Posted { .. } | Self::Logged { .. } | Self::Ended { .. } => {
+            Self::Input { .. }
+            | Self::Posted { .. }
+            | Self::Logged { .. }
+            | Self::Cut
+            | Self::Ended { .. } => {
                 return Ok(None);
             }
         }))
@@ -166,8 +173,32 @@ impl Event {
             | Self::TimeOfDay { .. }
             | Self::Received { .. }
             | Self::ReceivedNothing
+            | Self::Cut
             | Self::ReceivedTheLast => None,
         }
+    }
+}
+
+/// What is kept of one case: a guest may ask for the time, and post nothing, without end.
+#[derive(Default)]
+struct Heard {
+    events: Vec<Event>,
+    bytes: usize,
+}
+
+impl Heard {
+    const MOST_EVENTS: usize = 100_000;
+    const MOST_BYTES: usize = 64 << 20;
+
+    /// Keeps an event of so many bytes, as long as there is room.
+    fn note(&mut self, bytes: usize, event: impl FnOnce() -> Event) {
+        if self.events.last() == Some(&Event::Cut) {
+            return;
+        }
+        self.bytes += bytes;
+        let has_room = self.events.len() < Self::MOST_EVENTS && self.bytes <= Self::MOST_BYTES;
+        self.events
+            .push(if has_room { event() } else { Event::Cut });
     }
 }
 
@@ -180,7 +211,7 @@ fn fresh(isolation: Isolation) -> Place {
 }
 
 /// Runs each case once in a thread, on a fresh instance, and notes what passes between it and the host. `told` hears
-/// when a case is done.
+/// when a case is done. Where a signal ends it ([`Options::stop`]) that comes back in place of a record.
 ///
 /// # Errors
 /// [`CheckError`] if the guest cannot be run at all.
@@ -188,12 +219,12 @@ pub fn record(
     suite: &Suite,
     options: &Options,
     mut told: impl FnMut(),
-) -> Result<Record, CheckError> {
+) -> Result<Result<Record, i32>, CheckError> {
     let bench = Bench::new(suite, options);
     let mut cases = Vec::new();
     for case in &suite.cases {
-        if bench.stopped().is_some() {
-            break;
+        if let Some(signal) = bench.stopped() {
+            return Ok(Err(signal));
         }
         let wanted = Wanted::one(fresh(Isolation::Thread), case.limits, suite.seed);
         let pool = bench.pool_for_once(wanted, Drill::Record)?;
@@ -214,7 +245,7 @@ pub fn record(
         guest: suite.guest.name().to_owned(),
         sha256: suite.guest.sha256(),
     };
-    Ok(Record { head, cases })
+    Ok(Ok(Record { head, cases }))
 }
 
 /// Runs a job to whose guest these messages go, and gives back all that passed and the job's time.
@@ -229,30 +260,24 @@ fn listen<'a>(
         // The job is in our hands.
         let _ = outbox.post(message);
     }
-    let heard = Arc::<Mutex<Vec<Event>>>::default();
-    let note = |heard: &Mutex<Vec<Event>>, event| {
-        heard
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(event);
-    };
+    let heard = Arc::<Mutex<Heard>>::default();
     let (posts, logs) = (Arc::clone(&heard), Arc::clone(&heard));
     let job = job
         .on_post(move |_, message| {
-            let event = match Told::from_bytes(message) {
+            let mut heard = posts.lock().unwrap_or_else(PoisonError::into_inner);
+            heard.note(message.len(), || match Told::from_bytes(message) {
                 Some(told) => Event::of(told),
                 None => Event::Posted {
                     bytes: message.into(),
                 },
-            };
-            note(&posts, event);
+            });
         })
         .on_log(move |_, level, line| {
-            let event = Event::Logged {
+            let mut heard = logs.lock().unwrap_or_else(PoisonError::into_inner);
+            heard.note(line.len(), || Event::Logged {
                 level: level.name().to_owned(),
                 line: line.to_owned(),
-            };
-            note(&logs, event);
+            });
         });
     let completion = std::thread::scope(|scope| {
         // More may be posted than an inbox holds, so somebody has to wait there; a job that has ended takes no more.
@@ -295,7 +320,8 @@ fn listen<'a>(
         words: seen.ending_in_words(),
         output: seen.output.as_slice().into(),
     };
-    let mut events = std::mem::take(&mut *heard.lock().unwrap_or_else(PoisonError::into_inner));
+    let heard = std::mem::take(&mut *heard.lock().unwrap_or_else(PoisonError::into_inner));
+    let mut events = heard.events;
     events.push(ended);
     (events, seen)
 }
@@ -419,6 +445,10 @@ impl Recorded {
         input.unwrap_or_default()
     }
 
+    fn was_cut(&self) -> bool {
+        self.events.contains(&Event::Cut)
+    }
+
     fn was_stopped(&self) -> bool {
         let stopped = Outcome::Deadline.name();
         self.events
@@ -442,6 +472,20 @@ impl Recorded {
             expected: Expected::default(),
             origin: Origin::Program,
         };
+        if self.was_cut() {
+            let what = format!(
+                "its record was cut after {} events or {}: there is not enough to be told again",
+                Heard::MOST_EVENTS,
+                ByteSize::from_bytes(Heard::MOST_BYTES as u64)
+            );
+            let place = fresh(Isolation::Thread);
+            let finding = Finding::of(suite, &case, place, Call::Replayed, (Sort::Replay, what));
+            return Ok(Checked {
+                jobs: 0,
+                findings: vec![finding],
+                ..Checked::of(&case, Seen::ended(Err(Lost::Cancelled)))
+            });
+        }
         let answers: Vec<Vec<u8>> = self
             .events
             .iter()

@@ -21,6 +21,8 @@ pub struct Seen {
     pub output: Vec<u8>,
     /// What the guest posted, in order.
     pub posts: Vec<Vec<u8>>,
+    /// Bytes of all that it posted, also of what is not kept.
+    pub(super) posted: u64,
     /// From the moment when a worker took the job up to its reply.
     pub wall: Duration,
     /// What it took; `None` where its worker did not live to say it.
@@ -31,6 +33,7 @@ pub struct Seen {
 #[derive(Default)]
 struct Heard {
     posts: Vec<Vec<u8>>,
+    posted: u64,
     weight: Option<Weight>,
 }
 
@@ -82,8 +85,11 @@ pub(super) fn hand_in(pool: &Pool, given: &Given<'_>) -> Result<Pending, String>
         // The worker's own word comes last.
         if let Some(weight) = Weight::from_bytes(message) {
             heard.weight = Some(weight);
-        } else if heard.posts.len() < MOST_POSTS {
-            // A guest may post without end what costs it nothing.
+            return;
+        }
+        heard.posted += message.len() as u64;
+        // A guest may post without end what costs it nothing.
+        if heard.posts.len() < MOST_POSTS {
             heard.posts.push(message.to_vec());
         }
     });
@@ -114,6 +120,7 @@ impl Pending {
             ending,
             output,
             posts: heard.posts,
+            posted: heard.posted,
             wall,
             weight: heard.weight,
         }
@@ -127,6 +134,7 @@ impl Seen {
             ending,
             output: Vec::new(),
             posts: Vec::new(),
+            posted: 0,
             wall: Duration::ZERO,
             weight: None,
         }
@@ -140,8 +148,7 @@ impl Seen {
 
     /// Bytes that the guest said: its reply and its posted messages together.
     pub(super) fn said(&self) -> u64 {
-        let posts: usize = self.posts.iter().map(Vec::len).sum();
-        (self.output.len() + posts) as u64
+        self.output.len() as u64 + self.posted
     }
 
     /// One line that says how it ended.
@@ -163,6 +170,7 @@ impl Seen {
                 self.ending == other.ending
                     && self.output == other.output
                     && self.posts == other.posts
+                    && self.posted == other.posted
             }
         }
     }

@@ -50,7 +50,8 @@ impl Bench<'_> {
                 checked.findings.push(finding);
             }
         }
-        checked.calls = least;
+        // What was not reached ran nowhere.
+        checked.calls = if checked.costs.is_empty() { 0 } else { least };
         checked.took = start.elapsed();
         Ok(checked)
     }
@@ -64,7 +65,7 @@ impl Bench<'_> {
     ) -> Result<Series, CheckError> {
         let first = &checked.seen;
         let pool = self.pool(Wanted::one(place, case.limits, self.suite.seed))?;
-        let mut growth = Growth::default();
+        let mut growth = Growth::up_to(case.limits.memory);
         let mut series = Series {
             calls: 0,
             walls: Vec::new(),
@@ -104,8 +105,13 @@ impl Bench<'_> {
             && !checked.has(Sort::Growth)
         {
             let first_part = series.calls;
-            while growth.is_in_doubt(first_part, series.calls) {
-                let _ = one_more(&mut series, &mut growth);
+            while growth.is_in_doubt(first_part, series.calls) && self.stopped().is_none() {
+                let seen = one_more(&mut series, &mut growth);
+                if !seen.agrees(first) && self.suite.seed.is_none() {
+                    let (sort, what) = self.why_it_differs(case, place, first, &seen, &growth)?;
+                    series.wrong = Some((series.calls, sort, what));
+                    return Ok(series);
+                }
             }
             if let Some(what) = growth.is_endless(first_part, series.calls) {
                 series.wrong = Some((series.calls, Sort::Growth, what));
@@ -156,13 +162,8 @@ impl Bench<'_> {
         if place.instance == InstancePolicy::Reused
             && self.alone(fresh, case, self.suite.seed)?.agrees(first)
         {
-            if let (Ok(Outcome::MemoryLimit), Some(grown)) = (&seen.ending, growth.in_words()) {
-                return Ok((
-                    Sort::Growth,
-                    format!(
-                        "its memory grows with the calls on an instance that is kept, up to the limit: {grown}\n{lines}"
-                    ),
-                ));
+            if let (Ok(Outcome::MemoryLimit), Some(grown)) = (&seen.ending, growth.to_the_limit()) {
+                return Ok((Sort::Growth, format!("{grown}\n{lines}")));
             }
             return Ok((
                 Sort::Leak,

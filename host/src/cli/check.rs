@@ -55,22 +55,22 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
     /// Write what each case takes in work, memory and time, to be compared later
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["filter", "update"])]
     save_baseline: Option<PathBuf>,
     /// Compare what each case takes with what --save-baseline wrote
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "update")]
     baseline: Option<PathBuf>,
     /// By what factor the work of a case may exceed that of the baseline
-    #[arg(long, value_name = "FACTOR", default_value = "1.05x", value_parser = factor)]
+    #[arg(long, value_name = "FACTOR", default_value = "1.05x", requires = "baseline", value_parser = factor)]
     max_work: f64,
     /// … its memory
-    #[arg(long, value_name = "FACTOR", default_value = "1.05x", value_parser = factor)]
+    #[arg(long, value_name = "FACTOR", default_value = "1.05x", requires = "baseline", value_parser = factor)]
     max_memory: f64,
     /// … and its time, wherever it runs
-    #[arg(long, value_name = "FACTOR", default_value = "2x", value_parser = factor)]
+    #[arg(long, value_name = "FACTOR", default_value = "2x", requires = "baseline", value_parser = factor)]
     max_time: f64,
     /// Run each case once, and write what the host told the guest and what it said
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["update", "baseline", "save_baseline"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["update", "baseline", "save_baseline", "watch"])]
     record: Option<PathBuf>,
     /// Run what was recorded again, told what it was told then
     #[arg(long, value_name = "FILE", conflicts_with_all = ["update", "baseline", "save_baseline", "record", "list"])]
@@ -124,7 +124,7 @@ Exit codes: 0 all is well · 100 something was found · 4 no case was selected
   130 stopped by Ctrl-C · 2 usage · 126 the guest cannot be run · 127 not found";
 
 pub(crate) fn check(args: &Args) -> Result<Exit, Failure> {
-    let stop = signals()?;
+    let stop = told_of(signals()?)?;
     if !args.watch {
         return once(args, &stop);
     }
@@ -142,6 +142,23 @@ pub(crate) fn check(args: &Args) -> Result<Exit, Failure> {
             }
         }
     }
+}
+
+/// Signals as they come, each with a word that it was heard: the job that runs is not broken off by the first.
+fn told_of(signals: Receiver<i32>) -> Result<Receiver<i32>, Failure> {
+    let (sender, receiver) = crossbeam_channel::unbounded();
+    let pass_on = move || {
+        for signal in signals {
+            complain("stopping when the job that runs has ended; again: at once");
+            if sender.send(signal).is_err() {
+                return;
+            }
+        }
+    };
+    std::thread::Builder::new()
+        .name("cofferdam-stopping".to_owned())
+        .spawn(pass_on)?;
+    Ok(receiver)
 }
 
 fn signalled(signal: i32) -> Exit {
@@ -213,6 +230,7 @@ impl Args {
 
 fn once(args: &Args, stop: &Receiver<i32>) -> Result<Exit, Failure> {
     let mut suite = args.suite()?;
+    suite.named.extend(args.limits.typed());
     for folder in &args.dirs {
         suite.named.extend(["--dir".to_owned(), folder.to_string()]);
         suite.dirs.push(folder.clone());
@@ -287,7 +305,7 @@ fn once(args: &Args, stop: &Receiver<i32>) -> Result<Exit, Failure> {
 
 /// Prints what came of all, and says how it went.
 fn tell(args: &Args, suite: &Suite, report: &Report) -> Result<Exit, Failure> {
-    let text = args.format.of(suite, &report.cases, &report.random);
+    let text = args.format.of(suite, report);
     print(text.as_bytes())?;
     Ok(match report.is_well() {
         true => Exit::Done,
@@ -297,8 +315,15 @@ fn tell(args: &Args, suite: &Suite, report: &Report) -> Result<Exit, Failure> {
 
 fn record(suite: &Suite, options: &Options, path: &Path) -> Result<Exit, Failure> {
     let progress = progress(suite.cases.len() as u64);
-    let record = run_record(suite, options, || progress.inc(1))?;
+    let recorded = run_record(suite, options, || progress.inc(1))?;
     progress.finish_and_clear();
+    let record = match recorded {
+        Ok(record) => record,
+        Err(signal) => {
+            complain(&format!("stopped: {} is not written", path.display()));
+            return Ok(signalled(signal));
+        }
+    };
     record.write(path)?;
     let (cases, answers) = record.counts();
     let plural = |count: usize, one: &str, many: &str| match count {

@@ -138,6 +138,17 @@ pub(crate) enum TimeoutArg {
     Never,
 }
 
+/// A size that is read again as the same number of bytes.
+fn exact(size: ByteSize) -> String {
+    let bytes = size.bytes();
+    for (unit, name) in [(1 << 20, "MiB"), (1 << 10, "KiB")] {
+        if bytes > 0 && bytes.is_multiple_of(unit) {
+            return format!("{}{name}", bytes / unit);
+        }
+    }
+    format!("{bytes}B")
+}
+
 impl std::str::FromStr for TimeoutArg {
     type Err = String;
 
@@ -187,6 +198,35 @@ impl LimitArgs {
     const MOST_STACK: ByteSize = ByteSize::from_mib(1024);
     /// What a frame's length can say, with room for its other fields.
     const MOST_BYTES: ByteSize = ByteSize::from_mib(2047);
+
+    /// The options that are not the usual ones, as they are typed.
+    pub(crate) fn typed(self) -> Vec<String> {
+        let usual = Limits::default();
+        let timeout = match self.timeout {
+            TimeoutArg::After(timeout) => Some(timeout),
+            TimeoutArg::Never => None,
+        };
+        let mut words = Vec::new();
+        let mut say = |option: &str, value: String| words.extend([option.to_owned(), value]);
+        if timeout != usual.timeout {
+            let exact = |timeout: Duration| format!("{}us", timeout.as_micros());
+            say("--timeout", timeout.map_or("none".to_owned(), exact));
+        }
+        for (option, size, usual) in [
+            ("--memory", self.memory, usual.memory),
+            ("--stack", self.stack, usual.stack),
+            ("--max-output", self.max_output, usual.output),
+            ("--max-input", self.max_input, usual.input),
+        ] {
+            if size != usual {
+                say(option, exact(size));
+            }
+        }
+        if let Some(fuel) = self.fuel {
+            say("--fuel", fuel.to_string());
+        }
+        words
+    }
 
     pub(crate) fn limits(self) -> Result<Limits, super::Failure> {
         let within = |flag: &str, size: ByteSize, least: ByteSize, most: ByteSize| {

@@ -370,6 +370,22 @@ fn inputs(
     Ok(inputs)
 }
 
+/// The same words, but for the values of variables and settings: results are passed on, and those may be secrets.
+fn without_values(words: impl Iterator<Item = String>) -> impl Iterator<Item = String> {
+    let mut is_pair = false;
+    words.map(move |word| {
+        let was_pair = std::mem::replace(&mut is_pair, matches!(&*word, "--env" | "--config"));
+        let joined = ["--env=", "--config="];
+        let (option, pair) = match joined.iter().find_map(|option| word.strip_prefix(option)) {
+            Some(pair) => (&word[..word.len() - pair.len()], pair),
+            None if was_pair => ("", word.as_str()),
+            None => return word,
+        };
+        let key = pair.split_once('=').map_or(pair, |(key, _)| key);
+        format!("{option}{key}=…")
+    })
+}
+
 /// The command line that repeats this, fit for a shell.
 fn command() -> String {
     let plain = |word: &str| {
@@ -381,6 +397,7 @@ fn command() -> String {
     let words = std::env::args_os()
         .skip(1)
         .map(|word| word.to_string_lossy().into_owned());
+    let words = without_values(words);
     let words = words.map(|word| match plain(&word) {
         true => word,
         false => format!("'{}'", word.replace('\'', r"'\''")),
@@ -401,5 +418,18 @@ fn bar() -> ProgressBar {
     match ProgressStyle::with_template("{bar:30} {elapsed} {wide_msg}") {
         Ok(style) => bar.with_style(style),
         Err(_) => bar,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_of_variables_are_not_handed_on() {
+        let words = "compare --env A=secret --config=B=secret --input c=d x.wasm -- e=f";
+        let told: Vec<String> = without_values(words.split(' ').map(str::to_owned)).collect();
+        let expected = "compare --env A=… --config=B=… --input c=d x.wasm -- e=f";
+        assert_eq!(told.join(" "), expected);
     }
 }

@@ -62,11 +62,9 @@ impl fmt::Display for Surroundings {
             parts.push(format!("arguments {}", printable(&self.args.join(" "))));
         }
         for (what, pairs) in [("variable", &self.env), ("setting", &self.config)] {
-            parts.extend(
-                pairs
-                    .iter()
-                    .map(|(key, value)| printable(&format!("{what} {key}={value}"))),
-            );
+            // Results are passed on; a value may be a secret.
+            let names = pairs.iter().map(|(key, _)| printable(key));
+            parts.extend(names.map(|name| format!("{what} {name}")));
         }
         parts.extend(self.dirs.iter().map(|folder| format!("folder {folder}")));
         f.write_str(&parts.join(", "))

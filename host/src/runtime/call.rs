@@ -231,7 +231,7 @@ impl Session {
             store.epoch_deadline_callback(|mut context| {
                 let state = context.data_mut();
                 if state.interrupt.is_raised() {
-                    state.job.ending = Some(Outcome::Deadline);
+                    state.job.ending.get_or_insert(Outcome::Deadline);
                     return Ok(UpdateDeadline::Interrupt);
                 }
                 Ok(UpdateDeadline::Continue(1))
@@ -246,7 +246,7 @@ impl Session {
             Err(error) => {
                 let state = store.data_mut();
                 state.job.flush();
-                if error.downcast_ref::<Trap>().is_none() && state.job.ending.is_none() {
+                if !is_of_guest(&error) && state.job.ending.is_none() {
                     state.job.ending = Some(if state.limiter.denied() {
                         Outcome::MemoryLimit
                     } else {
@@ -302,6 +302,11 @@ impl Session {
     }
 }
 
+/// Whether it is something that guest code did, be it while its instance was made.
+fn is_of_guest(error: &wasmtime::Error) -> bool {
+    error.is::<Trap>() || error.is::<ThrownException>() || error.is::<GcHeapOutOfMemory<()>>()
+}
+
 /// Reads the ending out of what the call returned and what the host functions noted.
 fn conclude(state: &mut StoreState, result: wasmtime::Result<i32>) -> (Reply, Output) {
     let reason = mem::take(&mut state.job.reason);
@@ -317,6 +322,8 @@ fn conclude(state: &mut StoreState, result: wasmtime::Result<i32>) -> (Reply, Ou
                 Outcome::MemoryLimit
             }
             Some(trap) => traps::outcome(*trap, reason),
+            // So does C++ say that there is no memory.
+            None if error.is::<ThrownException>() && state.limiter.denied() => Outcome::MemoryLimit,
             None if error.is::<ThrownException>() => Outcome::Trapped {
                 kind: TrapKind::UncaughtException,
                 reason,

@@ -236,7 +236,7 @@ fn define_host(linker: &mut Linker<StoreState>) -> Result<()> {
                 Some(span) => Wait::For(std::time::Duration::from_millis(span.into())),
             };
             let state = store.data_mut();
-            match state.job.hear(wait, state.interrupt.bell()) {
+            match state.job.hear(wait, state.interrupt.bell())? {
                 Received::Message(message) => Ok((Heard::Message(message),)),
                 Received::TimedOut => Ok((Heard::Nothing,)),
                 Received::Closed => Ok((Heard::Closed,)),
@@ -257,7 +257,7 @@ fn define_host(linker: &mut Linker<StoreState>) -> Result<()> {
         wasi2::random(&mut store, length.into())
     })?;
     host.func_wrap("clock", |mut store: Host<'_>, (): ()| {
-        Ok((store.data_mut().job.clock().cast_unsigned(),))
+        Ok((store.data_mut().job.clock()?.cast_unsigned(),))
     })
 }
 

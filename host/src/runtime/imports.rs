@@ -97,7 +97,7 @@ fn recv(mut guest: Guest<'_>, dst: u32, cap: u32, timeout_ms: i32) -> Result<i32
     };
     let message = match state.job.pending.take() {
         Some(message) => message,
-        None => match state.job.hear(wait, state.interrupt.bell()) {
+        None => match state.job.hear(wait, state.interrupt.bell())? {
             Received::Message(message) => message,
             Received::TimedOut => return Ok(abi::RECV_NONE),
             Received::Closed => return Ok(abi::RECV_CLOSED),
@@ -132,8 +132,8 @@ fn random(mut guest: Guest<'_>, dst: u32, len: u32) -> Result<()> {
     Ok(state.job.fill_random(&mut memory[range])?)
 }
 
-fn clock(mut guest: Guest<'_>) -> i64 {
-    guest.data_mut().job.clock()
+fn clock(mut guest: Guest<'_>) -> Result<i64> {
+    Ok(guest.data_mut().job.clock()?)
 }
 
 /// The same as [`open`], for what makes sense only while there is a job.

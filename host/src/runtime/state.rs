@@ -116,32 +116,31 @@ impl JobState {
     }
 
     /// Takes the next message for the guest, or what a record says of it.
-    pub(super) fn hear(&mut self, wait: Wait, interrupt: &Receiver<()>) -> Received {
-        let mail = self.job.mail();
+    pub(super) fn hear(
+        &mut self,
+        wait: Wait,
+        interrupt: &Receiver<()>,
+    ) -> Result<Received, OutOfStep> {
         if self.tape == Tape::Plays {
-            return match Tape::hear(mail) {
-                Ok(received) => received,
-                Err(error) => self.out_of_step(&error, Received::Closed),
-            };
+            return self.played("a message", |told| match told {
+                Told::Message { bytes } => Ok(Received::Message(bytes)),
+                Told::NoMessage => Ok(Received::TimedOut),
+                Told::NoMore => Ok(Received::Closed),
+                other => Err(other),
+            });
         }
+        let mail = self.job.mail();
         let received = mail.recv(wait, interrupt);
         if self.tape == Tape::Records {
             let told = Told::of(&received);
             told.into_iter()
                 .for_each(|told| self.tape.note(mail, || told));
         }
-        received
-    }
-
-    /// Notes that a guest that is replayed went another way; it is given something, and ends by itself.
-    fn out_of_step<T>(&mut self, error: &OutOfStep, instead: T) -> T {
-        let why = || Outcome::InterfaceViolation(error.to_string());
-        self.ending.get_or_insert_with(why);
-        instead
+        Ok(received)
     }
 
     /// The time of day, in nanoseconds since 1970; that of [`JobState::clock`] where the job is seeded.
-    pub(super) fn time_of_day(&mut self) -> i64 {
+    pub(super) fn time_of_day(&mut self) -> Result<i64, OutOfStep> {
         if self.tape == Tape::Plays {
             return self.played("the time of day", |told| match told {
                 Told::Time { ns } => Ok(ns),
@@ -156,18 +155,19 @@ impl JobState {
             }
         };
         self.tape.note(self.job.mail(), || Told::Time { ns });
-        ns
+        Ok(ns)
     }
 
-    fn played<T: Default>(
+    /// What a record has next. Where the guest went another way its job ends, and that is why.
+    fn played<T>(
         &mut self,
         asked: &'static str,
         wanted: impl FnOnce(Told) -> Result<T, Told>,
-    ) -> T {
-        match Tape::next(self.job.mail(), asked, wanted) {
-            Ok(told) => told,
-            Err(error) => self.out_of_step(&error, T::default()),
-        }
+    ) -> Result<T, OutOfStep> {
+        Tape::next(self.job.mail(), asked, wanted).inspect_err(|error| {
+            let why = || Outcome::InterfaceViolation(error.to_string());
+            self.ending.get_or_insert_with(why);
+        })
     }
 
     /// Lets so much time pass by the job's clock, if that is not the system's: then nobody has to wait.
@@ -201,9 +201,7 @@ impl JobState {
                         Told::Random { bytes } if bytes.len() == part.len() => Ok(bytes),
                         other => Err(other),
                     });
-                    if told.len() == part.len() {
-                        part.copy_from_slice(&told);
-                    }
+                    part.copy_from_slice(&told.map_err(std::io::Error::other)?);
                 }
                 Ok(())
             }
@@ -226,7 +224,7 @@ impl JobState {
     }
 
     /// Nanoseconds, monotonic; one microsecond a call where the job is seeded.
-    pub(super) fn clock(&mut self) -> i64 {
+    pub(super) fn clock(&mut self) -> Result<i64, OutOfStep> {
         if self.tape == Tape::Plays {
             return self.played("the clock", |told| match told {
                 Told::Clock { ns } => Ok(ns),
@@ -235,7 +233,7 @@ impl JobState {
         }
         let ns = self.ticked();
         self.tape.note(self.job.mail(), || Told::Clock { ns });
-        ns
+        Ok(ns)
     }
 
     fn ticked(&mut self) -> i64 {
@@ -289,13 +287,16 @@ mod tests {
     #[test]
     fn a_seeded_clock_counts_microseconds() {
         let mut state = JobState::new(&Job::new("").numbered(0, Some(1)), 0, None);
-        assert_eq!([state.clock(), state.clock()], [1000, 2000]);
+        assert_eq!(
+            [state.clock().unwrap(), state.clock().unwrap()],
+            [1000, 2000]
+        );
     }
 
     #[test]
     fn the_systems_clock_never_goes_back() {
         let mut state = JobState::new(&Job::new(""), 0, None);
-        let first = state.clock();
-        assert!(state.clock() >= first);
+        let first = state.clock().unwrap();
+        assert!(state.clock().unwrap() >= first);
     }
 }

@@ -144,16 +144,6 @@ impl Tape {
             .ok_or_else(|| out_of_step("something that is no record".to_owned()))?;
         wanted(told).map_err(|told| out_of_step(told.what()))
     }
-
-    /// What came of waiting for a message, by the record.
-    pub(super) fn hear(mail: &dyn Mail) -> Result<Received, OutOfStep> {
-        Self::next(mail, "a message", |told| match told {
-            Told::Message { bytes } => Ok(Received::Message(bytes)),
-            Told::NoMessage => Ok(Received::TimedOut),
-            Told::NoMore => Ok(Received::Closed),
-            other => Err(other),
-        })
-    }
 }
 
 impl Told {

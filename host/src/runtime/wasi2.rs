@@ -77,7 +77,7 @@ pub(super) fn define(linker: &mut Linker<StoreState>) -> Result<()> {
     io(linker, at)?;
     cli(linker, at)?;
     let mut clock = linker.instance(&at("clocks/monotonic-clock"))?;
-    clock.func_wrap("now", |mut store: Host<'_>, (): ()| Ok((now(&mut store),)))?;
+    clock.func_wrap("now", |mut store: Host<'_>, (): ()| Ok((now(&mut store)?,)))?;
     clock.func_wrap("resolution", |_: Host<'_>, (): ()| Ok((1u64,)))?;
     clock.func_wrap(
         "subscribe-instant",
@@ -86,13 +86,13 @@ pub(super) fn define(linker: &mut Linker<StoreState>) -> Result<()> {
     clock.func_wrap(
         "subscribe-duration",
         |mut store: Host<'_>, (span,): (u64,)| {
-            let when = now(&mut store).saturating_add(span);
+            let when = now(&mut store)?.saturating_add(span);
             await_until(&mut store, Some(when))
         },
     )?;
     let mut clock = linker.instance(&at("clocks/wall-clock"))?;
     clock.func_wrap("now", |mut store: Host<'_>, (): ()| {
-        let since = store.data_mut().job.time_of_day();
+        let since = store.data_mut().job.time_of_day()?;
         let since = Duration::from_nanos(u64::try_from(since).unwrap_or_default());
         Ok((Datetime {
             seconds: since.as_secs(),
@@ -196,7 +196,10 @@ fn io(linker: &mut Linker<StoreState>, at: impl Fn(&str) -> String) -> Result<()
         "[method]pollable.ready",
         |mut store: Host<'_>, (one,): (Resource<Awaited>,)| {
             let until = store.data().awaited.get(&one)?.until;
-            Ok((until.is_none_or(|until| until <= now(&mut store)),))
+            Ok((match until {
+                None => true,
+                Some(until) => until <= now(&mut store)?,
+            },))
         },
     )?;
     poll.func_wrap(
@@ -361,8 +364,8 @@ fn exit(store: &mut Host<'_>, code: i32) -> Result<()> {
     )
 }
 
-fn now(store: &mut Host<'_>) -> u64 {
-    store.data_mut().job.clock().cast_unsigned()
+fn now(store: &mut Host<'_>) -> Result<u64> {
+    Ok(store.data_mut().job.clock()?.cast_unsigned())
 }
 
 fn await_until(store: &mut Host<'_>, until: Option<u64>) -> Result<(Resource<Awaited>,)> {
@@ -377,8 +380,8 @@ fn wait(store: &mut Host<'_>, all: &[Resource<Awaited>]) -> Result<Vec<u32>> {
         .collect::<Result<Vec<u64>>>()?;
     let first = times.iter().min().copied().unwrap_or(0);
     // Time that was slept past is past, whatever the clock's grain.
-    let reached = now(store).max(first);
-    let span = Duration::from_nanos(first.saturating_sub(now(store)));
+    let reached = now(store)?.max(first);
+    let span = Duration::from_nanos(first.saturating_sub(now(store)?));
     if !span.is_zero() {
         let state = store.data_mut();
         if !state.job.skip(span) {

@@ -2,9 +2,9 @@
 
 use std::fmt::Write;
 
-use cofferdam::check::{Checked, Finding, Fuzzed, Suite};
+use cofferdam::check::{Checked, Finding, Fuzzed, Report, Suite};
 use cofferdam::{ByteSize, InstancePolicy, TimeSpan, printable};
-use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
+use quick_junit::{NonSuccessKind, Report as JunitReport, TestCase, TestCaseStatus, TestSuite};
 use serde_json::{Value, json};
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
@@ -20,12 +20,13 @@ pub(super) enum Format {
 const RANDOM: &str = "random inputs";
 
 impl Format {
-    pub(super) fn of(self, suite: &Suite, checked: &[Checked], fuzzed: &Fuzzed) -> String {
+    pub(super) fn of(self, suite: &Suite, report: &Report) -> String {
+        let (checked, fuzzed) = (report.cases.as_slice(), &report.random);
         match self {
             Self::Text => text(suite, checked, fuzzed),
-            Self::Json => format!("{:#}\n", object(suite, checked, fuzzed)),
+            Self::Json => format!("{:#}\n", object(suite, report)),
             Self::Junit => junit(suite, checked, fuzzed),
-            Self::Tap => tap(checked, fuzzed),
+            Self::Tap => tap(report),
             Self::Github => github(checked, fuzzed),
         }
     }
@@ -123,7 +124,8 @@ fn text(suite: &Suite, checked: &[Checked], fuzzed: &Fuzzed) -> String {
     text
 }
 
-fn object(suite: &Suite, checked: &[Checked], fuzzed: &Fuzzed) -> Value {
+fn object(suite: &Suite, report: &Report) -> Value {
+    let (checked, fuzzed) = (report.cases.as_slice(), &report.random);
     let finding = |finding: &Finding| json!({"case": finding.case, "at": finding.at(), "what": finding.what, "again": finding.again});
     let findings = |all: &[Finding]| all.iter().map(finding).collect::<Vec<_>>();
     let cases: Vec<Value> = checked
@@ -148,6 +150,7 @@ fn object(suite: &Suite, checked: &[Checked], fuzzed: &Fuzzed) -> Value {
         "guest": suite.guest.name(),
         "sha256": suite.guest.sha256(),
         "entry": suite.guest.entry(),
+        "interrupted_by": report.interrupted_by,
         "cases": cases,
         "random": {"inputs": fuzzed.inputs, "trapped": fuzzed.trapped, "findings": findings(&fuzzed.findings)},
     })
@@ -197,7 +200,7 @@ fn junit(suite: &Suite, checked: &[Checked], fuzzed: &Fuzzed) -> String {
         }
         tests_of_guest.add_test_case(test);
     }
-    let mut report = Report::new("cofferdam check");
+    let mut report = JunitReport::new("cofferdam check");
     report.add_test_suite(tests_of_guest);
     report
         .to_string()
@@ -205,8 +208,8 @@ fn junit(suite: &Suite, checked: &[Checked], fuzzed: &Fuzzed) -> String {
 }
 
 /// Test Anything Protocol 14: <https://testanything.org/tap-version-14-specification.html>.
-fn tap(checked: &[Checked], fuzzed: &Fuzzed) -> String {
-    let tests = tests(checked, fuzzed);
+fn tap(report: &Report) -> String {
+    let tests = tests(&report.cases, &report.random);
     let mut text = format!("TAP version 14\n1..{}\n", tests.len());
     for (number, (name, _, findings)) in tests.iter().enumerate() {
         let verdict = if findings.is_empty() { "ok" } else { "not ok" };
@@ -218,6 +221,9 @@ fn tap(checked: &[Checked], fuzzed: &Fuzzed) -> String {
                 let _ = writeln!(text, "# {line}");
             }
         }
+    }
+    if let Some(signal) = report.interrupted_by {
+        let _ = writeln!(text, "Bail out! stopped by signal {signal}");
     }
     text
 }

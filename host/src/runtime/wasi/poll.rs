@@ -31,7 +31,7 @@ pub(super) fn clock_time_get(
     into: u32,
 ) -> Result<i32> {
     let (memory, state) = open(&mut guest)?;
-    let Some(now) = time_of(state, clock) else {
+    let Some(now) = time_of(state, clock)? else {
         return Ok(errno::INVAL);
     };
     put(memory, state, "clock_time_get", into, &now.to_le_bytes())?;
@@ -39,12 +39,12 @@ pub(super) fn clock_time_get(
 }
 
 /// Nanoseconds by one of the two clocks. Those of the CPU's time are not offered: a worker's other jobs would show.
-fn time_of(state: &mut StoreState, clock: i32) -> Option<i64> {
-    match clock {
-        REALTIME => Some(state.job.time_of_day()),
-        MONOTONIC => Some(state.job.clock()),
+fn time_of(state: &mut StoreState, clock: i32) -> Result<Option<i64>> {
+    Ok(match clock {
+        REALTIME => Some(state.job.time_of_day()?),
+        MONOTONIC => Some(state.job.clock()?),
         _ => None,
-    }
+    })
 }
 
 /// Something that a guest waits for.
@@ -72,7 +72,7 @@ impl Subscription {
         }
     }
 
-    fn read(bytes: &[u8], state: &mut StoreState, edition: Edition) -> Self {
+    fn read(bytes: &[u8], state: &mut StoreState, edition: Edition) -> Result<Self> {
         const ABSOLUTE: u8 = 1;
         let clock = match edition {
             Edition::Unstable => 24,
@@ -82,7 +82,7 @@ impl Subscription {
         let event = match bytes[8] {
             0 => {
                 let timeout = u64_at(bytes, clock + 8);
-                match time_of(state, u32_at(bytes, clock).cast_signed()) {
+                match time_of(state, u32_at(bytes, clock).cast_signed())? {
                     None => Awaited::Wrong,
                     Some(now) if bytes[clock + 24] & ABSOLUTE != 0 => Awaited::Clock(
                         Duration::from_nanos(timeout.saturating_sub(now.cast_unsigned())),
@@ -94,10 +94,10 @@ impl Subscription {
             2 => Awaited::Write(descriptor),
             _ => Awaited::Wrong,
         };
-        Self {
+        Ok(Self {
             userdata: u64_at(bytes, 0),
             event,
-        }
+        })
     }
 
     /// What is to be told when `waited` has passed: error, type, bytes there, flags; `None` if it has not happened.
@@ -143,10 +143,10 @@ pub(super) fn poll_oneoff(
     let size = Subscription::size(edition);
     let list = check(memory, state, CALL, list, count.saturating_mul(size))?;
     let room = check(memory, state, CALL, events, count.saturating_mul(EVENT))?;
-    let subscriptions: Vec<Subscription> = memory[list]
+    let subscriptions = memory[list]
         .chunks_exact(size as usize)
         .map(|bytes| Subscription::read(bytes, state, edition))
-        .collect();
+        .collect::<Result<Vec<_>>>()?;
     let is_ready = |state: &StoreState, waited| {
         subscriptions
             .iter()
