@@ -9,7 +9,7 @@ use crate::report::claims::ClaimVerdict;
 use crate::report::terminal::{
     Colour, Column, NONE, Page, Paint, Side, comparatives, factor, label_lines, show, width_of,
 };
-use crate::units::ByteSize;
+use crate::units::{ByteSize, three_digits};
 
 /// Renders a difference in so many columns, 80 at the least: no line is wider.
 #[must_use]
@@ -93,6 +93,19 @@ fn value(name: &str, value: &Value) -> String {
             printable(&format!("{start}…"))
         }
         (_, Value::String(text)) => printable(text),
+        // The layers of the hardening: what matters is whether they hold.
+        ("layers", Value::Array(layers)) if layers.is_empty() => "none".to_owned(),
+        ("layers", Value::Array(layers)) => {
+            let text =
+                |layer: &Value, field: &str| printable(layer[field].as_str().unwrap_or("unknown"));
+            let told = layers
+                .iter()
+                .map(|layer| format!("{} {}", text(layer, "layer"), text(layer, "standing")));
+            told.collect::<Vec<_>>().join(", ")
+        }
+        (_, Value::Number(number)) if number.is_f64() => {
+            three_digits(number.as_f64().unwrap_or(f64::NAN))
+        }
         (_, other) => printable(&other.to_string()),
     }
 }
