@@ -110,14 +110,11 @@ fn granted(entry: &Entry) -> &'static str {
         Entry::Handle => {
             "its imports of module cofferdam, and nothing else: no files, no network, no environment"
         }
-        Entry::Start => {
+        Entry::Start | Entry::Run => {
             "standard streams, clocks, random bytes; arguments, variables and folders (--dir) that are given to it; no other files, no network"
         }
-        Entry::Run => {
-            "standard streams, clocks, random bytes; arguments and variables that are given to it; no files, no network"
-        }
         Entry::Worker => {
-            "messages, lines for the log, clocks, random bytes; variables that are given to it; no files, no network"
+            "messages, lines for the log, clocks, random bytes; variables and folders (--dir) that are given to it; no other files, no network"
         }
         Entry::Extism { .. } => {
             "its input, output, variables and log; the settings that are given to it; what WASI offers, with the folders (--dir) that are given to it; no other files, no network"

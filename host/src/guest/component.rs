@@ -53,7 +53,12 @@ const OFFERED: [(&str, &str); 29] = [
 
 /// Of these everything is refused when it is called: nothing is granted.
 pub(crate) fn is_refused(interface: &str) -> bool {
-    interface.starts_with("wasi:filesystem/") || interface.starts_with("wasi:sockets/")
+    interface.starts_with("wasi:sockets/")
+}
+
+/// These have files to do with, and grant what the user granted.
+pub(crate) fn is_of_folders(interface: &str) -> bool {
+    interface.starts_with("wasi:filesystem/")
 }
 
 /// How a component is entered, and whether it can be at all.
@@ -65,8 +70,8 @@ pub(super) fn detect(anatomy: &Anatomy) -> Result<Entry, GuestError> {
     if !unknown.is_empty() {
         return Err(GuestError::UnknownImports {
             wanted: interface::first_of(unknown),
-            offered: "WASI preview 2, in wasi:cli, io, clocks and random @0.2.x, and wasi:filesystem and \
-                      sockets, which grant nothing; and cofferdam:guest/host@1.x"
+            offered: "WASI preview 2, in wasi:cli, io, clocks, random and filesystem @0.2.x, and wasi:sockets, \
+                      which grants nothing; and cofferdam:guest/host@1.x"
                 .to_owned(),
         });
     }

@@ -196,13 +196,17 @@ impl Entry {
         }
     }
 
-    /// Whether a guest that is entered so can be granted folders: one that speaks WASI preview 1.
+    /// Whether a guest that is entered so can be granted folders: one that speaks WASI.
     #[must_use]
     pub(crate) fn knows_folders(&self) -> bool {
         match self {
-            // Preview 2 has its own functions on files, and none of them is offered.
-            Self::Handle | Self::Run | Self::Worker => false,
-            Self::Start | Self::Function { .. } | Self::Packed(_) | Self::Extism { .. } => true,
+            Self::Handle => false,
+            Self::Start
+            | Self::Run
+            | Self::Worker
+            | Self::Function { .. }
+            | Self::Packed(_)
+            | Self::Extism { .. } => true,
         }
     }
 

@@ -13,6 +13,9 @@ impl Entry {
             Self::Run | Self::Worker if component::is_refused(&import.name) => {
                 "WASI 0.2, which refuses each call: nothing is granted"
             }
+            Self::Run | Self::Worker if component::is_of_folders(&import.name) => {
+                "WASI 0.2, within the folders of --dir"
+            }
             Self::Run | Self::Worker if import.name.starts_with("cofferdam:") => {
                 "the world cofferdam:guest/worker"
             }
@@ -61,15 +64,17 @@ mod tests {
             served(&Entry::Worker, "", component::HOST, "instance"),
             served(&Entry::Worker, "", "wasi:io/poll@0.2.1", "instance"),
             served(&Entry::Worker, "", "refusal", "type"),
+            served(&Entry::Run, "", "wasi:filesystem/types@0.2.9", "instance"),
         ];
         let refuses = |text: &str| text.contains("granted");
         assert_eq!(
             found.map(refuses),
             [
-                false, false, true, false, true, true, false, true, false, false, false
+                false, false, true, false, true, true, false, true, false, false, false, false
             ]
         );
         assert_eq!(found[3], "WASI preview 1, within the folders of --dir");
         assert_eq!(found[8], "the world cofferdam:guest/worker");
+        assert_eq!(found[11], "WASI 0.2, within the folders of --dir");
     }
 }

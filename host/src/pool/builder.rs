@@ -240,8 +240,8 @@ impl PoolBuilder {
         self
     }
 
-    /// Lets a guest that speaks WASI preview 1 use a folder of this system, and all that lies beneath it; neither `..` nor
-    /// a symbolic link leads out of it. Without this it finds no folder. May be called several times.
+    /// Lets a guest that speaks WASI, of either preview, use a folder of this system, and all that lies beneath it; neither
+    /// `..` nor a symbolic link leads out of it. Without this it finds no folder. May be called several times.
     ///
     /// The folder is opened when the pool is prepared, by this process, for all workers of the pool. What a job writes is
     /// there at once, for other jobs too, and stays whatever becomes of the job: one that ends by a limit or whose worker

@@ -223,6 +223,7 @@ impl Session {
                 world: Arc::clone(&self.program.world),
                 plugin: None,
                 awaited: wasi2::awaited(),
+                numbers: wasi2::Numbers::new(),
                 job: JobState::new(job, limits.output.as_len(), self.program.drill),
             },
         );

@@ -13,7 +13,7 @@ use wasmtime::component::{
 use wasmtime::{Engine, Error, Result, Store, StoreContextMut};
 
 use super::state::StoreState;
-use super::{imports, wasi2};
+use super::{imports, opened, wasi2};
 use crate::guest::Entry;
 use crate::guest::component::{HANDLE, HOST, is_refused, is_run};
 use crate::job::{Limits, Outcome};
@@ -111,10 +111,15 @@ impl Linked {
     }
 }
 
-/// Bounds what the host keeps for a guest, and what it takes from it in one call.
+/// Bounds what the host keeps for a guest, and what it takes from it in one call. What is written to a file does not
+/// count towards the output, so that no small limit on that may stand in its way.
 fn bound(store: &mut Store<StoreState>, limits: &Limits) {
     store.set_max_component_handles(MOST_HANDLES);
-    store.set_hostcall_fuel(limits.output.as_len().saturating_add(BESIDE_OUTPUT));
+    let most = match &store.data().grants {
+        None => limits.output.as_len(),
+        Some(_) => limits.output.as_len().max(opened::MOST_BYTES),
+    };
+    store.set_hostcall_fuel(most.saturating_add(BESIDE_OUTPUT));
 }
 
 impl Door {
@@ -273,11 +278,7 @@ pub(super) fn taken(store: &mut Host<'_>, bytes: &WasmList<u8>) -> Result<Vec<u8
 pub(super) enum Denied {}
 
 /// The resources of WASI preview 2 that no guest is given.
-const DENIED: [(&str, &[&str]); 5] = [
-    (
-        "wasi:filesystem/types",
-        &["descriptor", "directory-entry-stream"],
-    ),
+const DENIED: [(&str, &[&str]); 4] = [
     ("wasi:sockets/network", &["network"]),
     ("wasi:sockets/tcp", &["tcp-socket"]),
     (
@@ -291,7 +292,7 @@ const DENIED: [(&str, &[&str]); 5] = [
     ("wasi:sockets/ip-name-lookup", &["resolve-address-stream"]),
 ];
 
-/// Answers each function of files and sockets that this component imports with a refusal, in the words of its type.
+/// Answers each function of sockets that this component imports with a refusal, in the words of its type.
 fn refuse_the_rest(
     linker: &mut Linker<StoreState>,
     engine: &Engine,

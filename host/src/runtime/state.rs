@@ -12,6 +12,7 @@ use super::extism::Plugin;
 use super::limiter::Limiter;
 use super::tape::{MOST_RANDOM, OutOfStep, Tape, Told};
 use super::wasi::{Streams, Table};
+use super::wasi2;
 use super::{Drill, Interrupt, World};
 use crate::folder::Grants;
 use crate::job::{Job, Outcome};
@@ -37,6 +38,8 @@ pub(super) struct StoreState {
     pub(super) plugin: Option<Box<Plugin>>,
     /// What a component waits for; it may hold that from one job to the next.
     pub(super) awaited: ResourceTable,
+    /// What stands behind a component's handles to files is numbered, and no number comes twice.
+    pub(super) numbers: wasi2::Numbers,
     pub(super) job: JobState,
 }
 
@@ -56,6 +59,8 @@ pub(super) struct JobState {
     pub(super) streams: Streams,
     /// What the job has open beside them; made when it is first asked for.
     pub(super) files: Option<Box<Table>>,
+    /// The same, where the guest is a component.
+    pub(super) handles: Option<Box<wasi2::Table>>,
     chance: Chance,
     tape: Tape,
 }
@@ -79,6 +84,7 @@ impl JobState {
             ending: None,
             streams: Streams::default(),
             files: None,
+            handles: None,
             chance: match job.seed() {
                 None => Chance::System,
                 Some(seed) => Chance::Seeded {

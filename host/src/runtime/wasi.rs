@@ -21,16 +21,16 @@ use rustix::io::Errno;
 use wasmtime::{Linker, Module, Result};
 
 use super::imports::{self, Guest, check, end, open};
+use super::opened::{self, Descriptor, How, rights};
 use super::state::StoreState;
 use crate::guest::wasi::Edition;
 use crate::job::Outcome;
 use files::Way;
-use paths::{How, Spot};
+use paths::Spot;
 use poll::{clock_res_get, clock_time_get, poll_oneoff};
 use streams::STDIN;
 
 pub(super) use streams::{MOST_LINES, Streams, unread};
-pub(crate) use table::MOST_OPEN;
 pub(super) use table::Table;
 
 /// Offers every function of the editions that a guest imports from.
@@ -122,14 +122,10 @@ fn files_of(linker: &mut Linker<StoreState>, edition: Edition) -> Result<()> {
             },
         )?
         .func_wrap(module, "fd_datasync", |mut g: Guest<'_>, fd: i32| {
-            or_file(&mut g, "fd_datasync", fd, errno::INVAL, |it| {
-                files::sync(it, false)
-            })
+            or_file(&mut g, "fd_datasync", fd, errno::INVAL, |it| it.sync(false))
         })?
         .func_wrap(module, "fd_sync", |mut g: Guest<'_>, fd: i32| {
-            or_file(&mut g, "fd_sync", fd, errno::INVAL, |it| {
-                files::sync(it, true)
-            })
+            or_file(&mut g, "fd_sync", fd, errno::INVAL, |it| it.sync(true))
         })?
         .func_wrap(
             module,
@@ -164,7 +160,7 @@ fn files_of(linker: &mut Linker<StoreState>, edition: Edition) -> Result<()> {
             "fd_filestat_set_times",
             |mut g: Guest<'_>, fd: i32, read: i64, written: i64, which: i32| {
                 or_file(&mut g, "fd_filestat_set_times", fd, errno::INVAL, |it| {
-                    files::fd_filestat_set_times(it, &files::times(read, written, which)?)
+                    it.set_times(&files::times(read, written, which)?)
                 })
             },
         )?
@@ -325,7 +321,7 @@ fn or_file(
     call: &str,
     fd: i32,
     stream: i32,
-    act: impl FnOnce(&mut table::Descriptor) -> std::result::Result<(), Errno>,
+    act: impl FnOnce(&mut Descriptor) -> std::result::Result<(), Errno>,
 ) -> Result<i32> {
     match guest.data().job.streams.is_open(fd) {
         true => Ok(stream),
@@ -506,7 +502,7 @@ const UNKNOWN: u8 = 0;
 
 /// Type 1 │ – 1 │ flags 2 │ – 4 │ rights 8 │ rights of what is opened by it 8
 fn fd_fdstat_get(mut guest: Guest<'_>, fd: i32, into: u32) -> Result<i32> {
-    use files::rights::{POLL, READ, WRITE};
+    use rights::{POLL, READ, WRITE};
     let (memory, state) = open(&mut guest)?;
     let (kind, flags, base, inheriting) = if state.job.streams.is_open(fd) {
         let rights = POLL | if fd == STDIN { READ } else { WRITE };
@@ -536,7 +532,7 @@ fn fd_filestat_get(mut guest: Guest<'_>, edition: Edition, fd: i32, into: u32) -
         };
         vec![0; length]
     } else {
-        match files::stat_of(state, fd) {
+        match files::find(state, fd).and_then(|descriptor| descriptor.stat()) {
             Ok(stat) => files::filestat(&stat, edition),
             Err(error) => return Ok(errno::of(error)),
         }

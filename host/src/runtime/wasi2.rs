@@ -1,34 +1,41 @@
 //! WASI preview 2, for commands that are components and for the libraries of workers.
 //!
 //! As with preview 1 ([`super::wasi`]), the job's input is standard input, its output is standard output, and lines on
-//! standard error are log lines; every wait can be interrupted. Files and sockets are refused by
-//! [`super::component`]. Resources are small numbers with a meaning of their own, so that the host keeps nothing for
-//! them but the times for which a guest waits.
+//! standard error are log lines; every wait can be interrupted. Files are those in the folders that were granted, and
+//! sockets are refused by [`super::component`]. Most resources are small numbers with a meaning of their own, for which
+//! the host keeps nothing. It keeps the times for which a guest waits, and what is open beneath folders ([`table`]).
+
+mod codes;
+mod files;
+mod streams;
+mod table;
 
 use std::time::Duration;
 
 use crossbeam_channel::RecvTimeoutError;
 use wasmtime::component::{
-    ComponentType, Lift, Linker, LinkerInstance, Lower, Resource, ResourceTable, ResourceType,
-    WasmList,
+    ComponentType, Lift, Linker, Lower, Resource, ResourceTable, ResourceType,
 };
 use wasmtime::{Error, Result};
 
-use super::component::{Host, taken};
+use super::component::Host;
 use super::state::StoreState;
-use super::{imports, wasi};
+use super::{component, imports, opened, wasi};
 use crate::guest::component::EDITION;
 use crate::job::Outcome;
 
-/// A stream that is read: there is one.
+pub(super) use table::{Numbers, Table};
+
+/// A stream that is read: standard input, or one of a file.
 enum Input {}
 /// A stream that is written: its number says which.
 enum Output {}
-/// An error with more to say than its code: there is none.
+/// What a stream failed with: its number is that of the code.
 enum Complaint {}
 /// A terminal: there is none.
 enum Terminal {}
 
+const STDIN: u32 = 0;
 const STDOUT: u32 = 1;
 const STDERR: u32 = 2;
 
@@ -40,9 +47,6 @@ pub(super) struct Awaited {
 /// The most things that a guest may wait for at a time.
 const MOST_AWAITED: usize = 4096;
 
-/// The most bytes that are read, or lines that are written, in one call.
-const MOST_AT_ONCE: u64 = wasi::MOST_LINES as u64;
-
 /// The most random bytes in one call.
 const MOST_RANDOM: u64 = 16 << 20;
 
@@ -53,17 +57,6 @@ pub(super) fn awaited() -> ResourceTable {
     table
 }
 
-#[derive(ComponentType, Lift, Lower)]
-#[component(variant)]
-enum StreamError {
-    #[component(name = "last-operation-failed")]
-    LastOperationFailed(Resource<Complaint>),
-    #[component(name = "closed")]
-    Closed,
-}
-
-type Streamed<T> = Result<(std::result::Result<T, StreamError>,)>;
-
 #[derive(Clone, Copy, ComponentType, Lift, Lower)]
 #[component(record)]
 struct Datetime {
@@ -71,11 +64,12 @@ struct Datetime {
     nanoseconds: u32,
 }
 
-/// Offers what preview 2 has, without files and sockets.
+/// Offers what preview 2 has, without sockets.
 pub(super) fn define(linker: &mut Linker<StoreState>) -> Result<()> {
     let at = |name: &str| format!("wasi:{name}@{EDITION}");
     io(linker, at)?;
     cli(linker, at)?;
+    files::define(linker, at)?;
     let mut clock = linker.instance(&at("clocks/monotonic-clock"))?;
     clock.func_wrap("now", |mut store: Host<'_>, (): ()| Ok((now(&mut store)?,)))?;
     clock.func_wrap("resolution", |_: Host<'_>, (): ()| Ok((1u64,)))?;
@@ -141,7 +135,7 @@ fn cli(linker: &mut Linker<StoreState>, at: impl Fn(&str) -> String) -> Result<(
     linker
         .instance(&at("cli/stdin"))?
         .func_wrap("get-stdin", |_: Host<'_>, (): ()| {
-            Ok((Resource::<Input>::new_own(0),))
+            Ok((Resource::<Input>::new_own(STDIN),))
         })?;
     linker
         .instance(&at("cli/stdout"))?
@@ -178,7 +172,7 @@ fn io(linker: &mut Linker<StoreState>, at: impl Fn(&str) -> String) -> Result<()
     errors.resource("error", ResourceType::host::<Complaint>(), |_, _| Ok(()))?;
     errors.func_wrap(
         "[method]error.to-debug-string",
-        |_: Host<'_>, (_,): (Resource<Complaint>,)| Ok((String::new(),)),
+        |_: Host<'_>, (one,): (Resource<Complaint>,)| Ok((codes::words_of(one.rep()),)),
     )?;
     let mut poll = linker.instance(&at("io/poll"))?;
     poll.resource(
@@ -218,136 +212,7 @@ fn io(linker: &mut Linker<StoreState>, at: impl Fn(&str) -> String) -> Result<()
             Ok((wait(&mut store, &all)?,))
         },
     )?;
-    let mut streams = linker.instance(&at("io/streams"))?;
-    inputs(&mut streams)?;
-    outputs(&mut streams)
-}
-
-fn inputs(streams: &mut LinkerInstance<'_, StoreState>) -> Result<()> {
-    streams.resource("input-stream", ResourceType::host::<Input>(), |_, _| Ok(()))?;
-    for name in ["read", "blocking-read"] {
-        streams.func_wrap(
-            &format!("[method]input-stream.{name}"),
-            |mut store: Host<'_>, (_, most): (Resource<Input>, u64)| -> Streamed<Vec<u8>> {
-                let state = store.data_mut();
-                let Some((from, length)) = next(state, most) else {
-                    return Ok((Err(StreamError::Closed),));
-                };
-                let mut bytes = vec![0; length];
-                state.job.job.payload().copy_to(from, &mut bytes);
-                Ok((Ok(bytes),))
-            },
-        )?;
-    }
-    for name in ["skip", "blocking-skip"] {
-        streams.func_wrap(
-            &format!("[method]input-stream.{name}"),
-            |mut store: Host<'_>, (_, most): (Resource<Input>, u64)| -> Streamed<u64> {
-                Ok((match next(store.data_mut(), most) {
-                    None => Err(StreamError::Closed),
-                    Some((_, length)) => Ok(length as u64),
-                },))
-            },
-        )?;
-    }
-    streams.func_wrap(
-        "[method]input-stream.subscribe",
-        |mut store: Host<'_>, (_,): (Resource<Input>,)| await_until(&mut store, None),
-    )
-}
-
-/// Takes up to so many bytes of standard input: from where, and how many. `None` at its end.
-fn next(state: &mut StoreState, most: u64) -> Option<(usize, usize)> {
-    let (from, left) = wasi::unread(state);
-    if left == 0 {
-        return None;
-    }
-    let most = usize::try_from(most.min(MOST_AT_ONCE)).unwrap_or(usize::MAX);
-    let length = left.min(most);
-    state.job.streams.read += length;
-    Some((from, length))
-}
-
-fn outputs(streams: &mut LinkerInstance<'_, StoreState>) -> Result<()> {
-    streams.resource("output-stream", ResourceType::host::<Output>(), |_, _| {
-        Ok(())
-    })?;
-    streams.func_wrap(
-        "[method]output-stream.check-write",
-        |_: Host<'_>, (_,): (Resource<Output>,)| -> Streamed<u64> { Ok((Ok(MOST_AT_ONCE),)) },
-    )?;
-    for name in ["write", "blocking-write-and-flush"] {
-        streams.func_wrap(
-            &format!("[method]output-stream.{name}"),
-            |mut store: Host<'_>, (to, bytes): (Resource<Output>, WasmList<u8>)| -> Streamed<()> {
-                permit(&mut store, bytes.len() as u64)?;
-                let bytes = match to.rep() {
-                    STDOUT => taken(&mut store, &bytes)?,
-                    _ => bytes.as_le_slice(&store).to_vec(),
-                };
-                write(&mut store, &to, &bytes)
-            },
-        )?;
-    }
-    for name in ["write-zeroes", "blocking-write-zeroes-and-flush"] {
-        streams.func_wrap(
-            &format!("[method]output-stream.{name}"),
-            |mut store: Host<'_>, (to, length): (Resource<Output>, u64)| -> Streamed<()> {
-                let length = permit(&mut store, length)?;
-                write(&mut store, &to, &vec![0; length])
-            },
-        )?;
-    }
-    for name in ["flush", "blocking-flush"] {
-        streams.func_wrap(
-            &format!("[method]output-stream.{name}"),
-            |_: Host<'_>, (_,): (Resource<Output>,)| -> Streamed<()> { Ok((Ok(()),)) },
-        )?;
-    }
-    for name in ["splice", "blocking-splice"] {
-        streams.func_wrap(
-            &format!("[method]output-stream.{name}"),
-            |mut store: Host<'_>,
-             (to, _, most): (Resource<Output>, Resource<Input>, u64)|
-             -> Streamed<u64> {
-                let Some((from, length)) = next(store.data_mut(), most) else {
-                    return Ok((Err(StreamError::Closed),));
-                };
-                let mut bytes = vec![0; length];
-                store.data().job.job.payload().copy_to(from, &mut bytes);
-                let (written,) = write(&mut store, &to, &bytes)?;
-                Ok((written.map(|()| length as u64),))
-            },
-        )?;
-    }
-    streams.func_wrap(
-        "[method]output-stream.subscribe",
-        |mut store: Host<'_>, (_,): (Resource<Output>,)| await_until(&mut store, None),
-    )
-}
-
-/// Whether so much may be written in one call: what is more than `check-write` said ends the guest, as the contract has it.
-fn permit(store: &mut Host<'_>, length: u64) -> Result<usize> {
-    match usize::try_from(length) {
-        Ok(length) if length as u64 <= MOST_AT_ONCE => Ok(length),
-        _ => imports::end(
-            store.data_mut(),
-            Outcome::InterfaceViolation(format!(
-                "{length} bytes were written at once, where check-write permits {MOST_AT_ONCE}"
-            )),
-        ),
-    }
-}
-
-fn write(store: &mut Host<'_>, to: &Resource<Output>, bytes: &[u8]) -> Streamed<()> {
-    let state = store.data_mut();
-    let is_output = to.rep() == STDOUT && state.world.entry.is_command();
-    if is_output {
-        imports::say(state, bytes)?;
-    } else {
-        state.job.say_lines(usize::from(to.rep() == STDOUT), bytes);
-    }
-    Ok((Ok(()),))
+    streams::define(&mut linker.instance(&at("io/streams"))?)
 }
 
 fn exit(store: &mut Host<'_>, code: i32) -> Result<()> {

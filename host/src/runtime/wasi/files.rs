@@ -1,17 +1,13 @@
 //! The calls on files and folders that are open.
 
-use std::mem::MaybeUninit;
 use std::ops::Range;
-use std::os::fd::BorrowedFd;
 
-use rustix::fs::{
-    FallocateFlags, FileType, OFlags, RawDir, SeekFrom, Stat, Timespec, Timestamps, UTIME_NOW,
-    UTIME_OMIT, fallocate, fcntl_setfl, fdatasync, fstat, fsync, ftruncate, futimens, seek,
-};
-use rustix::io::{Errno, pread, pwrite, read, retry_on_intr, write};
+use rustix::fs::{FallocateFlags, FileType, SeekFrom, Stat, Timestamps, fallocate, seek};
+use rustix::io::{Errno, retry_on_intr};
 
 use super::imports::{Guest, check, open};
-use super::table::{Descriptor, Table, What};
+use super::opened::{Descriptor, Folder, MOST_BYTES, Time, What, rights};
+use super::table::Table;
 use super::{MOST_AT_ONCE, StoreState, answer, buffers, errno, has_files, put};
 use crate::guest::wasi::Edition;
 
@@ -27,51 +23,6 @@ pub(super) fn kind_of(kind: FileType) -> u8 {
         FileType::Fifo | FileType::Unknown => 0,
     }
 }
-
-/// What a descriptor may be used for, a bit each, as WASI numbers them.
-pub(super) mod rights {
-    pub(crate) const DATASYNC: u64 = 1;
-    pub(crate) const READ: u64 = 1 << 1;
-    pub(crate) const SEEK: u64 = 1 << 2;
-    pub(crate) const SET_FLAGS: u64 = 1 << 3;
-    pub(crate) const SYNC: u64 = 1 << 4;
-    pub(crate) const TELL: u64 = 1 << 5;
-    pub(crate) const WRITE: u64 = 1 << 6;
-    pub(crate) const ADVISE: u64 = 1 << 7;
-    pub(crate) const ALLOCATE: u64 = 1 << 8;
-    /// From `path_create_directory` to `path_filestat_set_times`.
-    pub(crate) const PATHS: u64 = (1 << 21) - (1 << 9);
-    pub(crate) const FILESTAT_GET: u64 = 1 << 21;
-    pub(crate) const SET_SIZE: u64 = 1 << 22;
-    pub(crate) const SET_TIMES: u64 = 1 << 23;
-    /// Making symbolic links, and removing folders and files.
-    pub(crate) const REMOVAL: u64 = 1 << 24 | 1 << 25 | 1 << 26;
-    pub(crate) const POLL: u64 = 1 << 27;
-
-    /// Those of a file that is open for everything.
-    pub(crate) const FILE: u64 = DATASYNC
-        | READ
-        | SEEK
-        | SET_FLAGS
-        | SYNC
-        | TELL
-        | WRITE
-        | ADVISE
-        | ALLOCATE
-        | FILESTAT_GET
-        | SET_SIZE
-        | SET_TIMES
-        | POLL;
-    /// Those of a folder.
-    pub(crate) const FOLDER: u64 =
-        PATHS | REMOVAL | DATASYNC | SYNC | SET_FLAGS | FILESTAT_GET | SET_TIMES;
-    /// What of them writes.
-    pub(crate) const WRITES: u64 = WRITE | ALLOCATE | SET_SIZE;
-}
-
-/// Bytes that one call moves at the most. Whoever moved fewer than asked for calls again, and can be stopped in
-/// between: a thread that waits for a slow disk cannot.
-const MOST_BYTES: usize = 1 << 20;
 
 /// Does something with what is open, once there is a job.
 pub(super) fn with(
@@ -103,11 +54,7 @@ pub(super) fn read_into(
         return Err(Errno::BADF);
     }
     each(ranges, |range, moved| {
-        let buffer = &mut memory[range];
-        retry_on_intr(|| match at {
-            None => read(&file.handle, &mut *buffer),
-            Some(at) => pread(&file.handle, &mut *buffer, at.saturating_add(moved)),
-        })
+        file.read(&mut memory[range], at.map(|at| at.saturating_add(moved)))
     })
 }
 
@@ -124,11 +71,7 @@ pub(super) fn write_from(
         return Err(Errno::BADF);
     }
     each(ranges, |range, moved| {
-        let bytes = &memory[range];
-        retry_on_intr(|| match at {
-            None => write(&file.handle, bytes),
-            Some(at) => pwrite(&file.handle, bytes, at.saturating_add(moved)),
-        })
+        file.write(&memory[range], at.map(|at| at.saturating_add(moved)))
     })
 }
 
@@ -298,31 +241,10 @@ pub(super) fn status(descriptor: &Descriptor) -> (u8, u16, u64, u64) {
     }
 }
 
-/// Flags of descriptors.
-pub(super) mod flags {
-    pub(crate) const APPEND: u16 = 1;
-    pub(crate) const DSYNC: u16 = 1 << 1;
-    pub(crate) const NONBLOCK: u16 = 1 << 2;
-    pub(crate) const RSYNC: u16 = 1 << 3;
-    pub(crate) const SYNC: u16 = 1 << 4;
-    pub(crate) const ALL: u16 = APPEND | DSYNC | NONBLOCK | RSYNC | SYNC;
-}
-
 /// Sets the flags that may be changed while a file is open.
 pub(super) fn set_flags(descriptor: &mut Descriptor, wanted: i32) -> Result<(), Errno> {
     let wanted = u16::try_from(wanted).map_err(|_| Errno::INVAL)?;
-    let file = descriptor.file()?;
-    if (wanted ^ file.flags) & !(flags::APPEND | flags::NONBLOCK) != 0 {
-        return Err(Errno::INVAL);
-    }
-    // No call here may wait, whatever the guest says.
-    let mut given = OFlags::NONBLOCK;
-    if wanted & flags::APPEND != 0 {
-        given |= OFlags::APPEND;
-    }
-    fcntl_setfl(&file.handle, given)?;
-    file.flags = wanted;
-    Ok(())
+    descriptor.file()?.set_flags(wanted)
 }
 
 fn nanos(seconds: i64, nanos: u64) -> u64 {
@@ -366,12 +288,7 @@ pub(super) fn filestat(stat: &Stat, edition: Edition) -> Vec<u8> {
 
 pub(super) fn fd_filestat_set_size(descriptor: &mut Descriptor, size: i64) -> Result<(), Errno> {
     descriptor.may_change()?;
-    let size = u64::try_from(size).map_err(|_| Errno::INVAL)?;
-    let file = descriptor.file()?;
-    match file.writes {
-        true => retry_on_intr(|| ftruncate(&file.handle, size)),
-        false => Err(Errno::BADF),
-    }
+    descriptor.set_size(u64::try_from(size).map_err(|_| Errno::INVAL)?)
 }
 
 /// Makes room ahead, and the file longer where that is past its end.
@@ -397,38 +314,19 @@ pub(super) fn fd_advise(
     }
 }
 
-/// Has what was written put on the disk, with what is known of it or without.
-pub(super) fn sync(descriptor: &mut Descriptor, with_all: bool) -> Result<(), Errno> {
-    let put = |handle: BorrowedFd<'_>| {
-        retry_on_intr(|| match with_all {
-            true => fsync(handle),
-            false => fdatasync(handle),
-        })
-    };
-    match &mut descriptor.what {
-        What::Folder(folder) => put(folder.readable()?),
-        What::File(_) => put(descriptor.handle()?),
-    }
-}
-
 /// What is to become of the two times of a file: each is left, set to what is given, or to now.
 pub(super) fn times(read: i64, written: i64, flags: i32) -> Result<Timestamps, Errno> {
-    let of = |given: i64, set: i32, now: i32| {
-        let special = |nanos| Timespec {
-            tv_sec: 0,
-            tv_nsec: nanos,
-        };
-        match (flags & set != 0, flags & now != 0) {
-            (true, true) => Err(Errno::INVAL),
-            (false, false) => Ok(special(UTIME_OMIT)),
-            (false, true) => Ok(special(UTIME_NOW)),
-            (true, false) => {
-                let given = given.cast_unsigned();
-                Ok(Timespec {
-                    tv_sec: i64::try_from(given / 1_000_000_000).map_err(|_| Errno::INVAL)?,
-                    tv_nsec: i64::try_from(given % 1_000_000_000).map_err(|_| Errno::INVAL)?,
-                })
-            }
+    let of = |given: i64, set: i32, now: i32| match (flags & set != 0, flags & now != 0) {
+        (true, true) => Err(Errno::INVAL),
+        (false, false) => Time::Left.spec(),
+        (false, true) => Time::Now.spec(),
+        (true, false) => {
+            let given = given.cast_unsigned();
+            let at = Time::At {
+                seconds: given / 1_000_000_000,
+                nanos: given % 1_000_000_000,
+            };
+            at.spec()
         }
     };
     if flags & !0b1111 != 0 {
@@ -438,17 +336,6 @@ pub(super) fn times(read: i64, written: i64, flags: i32) -> Result<Timestamps, E
         last_access: of(read, 1, 1 << 1)?,
         last_modification: of(written, 1 << 2, 1 << 3)?,
     })
-}
-
-pub(super) fn fd_filestat_set_times(
-    descriptor: &mut Descriptor,
-    times: &Timestamps,
-) -> Result<(), Errno> {
-    descriptor.may_change()?;
-    match &mut descriptor.what {
-        What::Folder(folder) => futimens(folder.readable()?, times),
-        What::File(file) => futimens(&file.handle, times),
-    }
 }
 
 /// Tag 1, which is 0 for a folder │ – 3 │ length of its path 4
@@ -508,22 +395,15 @@ pub(super) fn fd_readdir(
     let range = check(memory, state, CALL, into, room)?;
     let filled = find(state, fd)
         .and_then(Descriptor::folder)
-        .and_then(|folder| list(folder.readable()?, cookie, &mut memory[range]));
+        .and_then(|folder| list(folder, cookie, &mut memory[range]));
     tell_count(memory, state, CALL, filled, told)
 }
 
-/// Lists a folder from a place on, which is the system's own number for it, until the room is full; the last entry may
-/// be cut off then. Room that is left means that there is no more.
-fn list(folder: BorrowedFd<'_>, cookie: i64, room: &mut [u8]) -> Result<usize, Errno> {
-    seek(folder, SeekFrom::Start(cookie.cast_unsigned()))?;
-    let mut read = [MaybeUninit::uninit(); 8 << 10];
-    let mut entries = RawDir::new(folder, &mut read);
+/// Lists a folder from a place on until the room is full; the last entry may be cut off then. Room that is left means
+/// that there is no more.
+fn list(folder: &mut Folder, cookie: i64, room: &mut [u8]) -> Result<usize, Errno> {
     let mut filled = 0;
-    while filled < room.len() {
-        let Some(entry) = entries.next() else {
-            break;
-        };
-        let entry = entry?;
+    folder.list(cookie.cast_unsigned(), |entry| {
         let name = entry.file_name().to_bytes();
         let mut head = [0; ENTRY];
         head[..8].copy_from_slice(&entry.next_entry_cookie().to_le_bytes());
@@ -536,18 +416,15 @@ fn list(folder: BorrowedFd<'_>, cookie: i64, room: &mut [u8]) -> Result<usize, E
             room[filled..filled + taken].copy_from_slice(&part[..taken]);
             filled += taken;
         }
-    }
+        Ok(filled < room.len())
+    })?;
     Ok(filled)
-}
-
-/// What the system says of it.
-pub(super) fn stat_of(state: &mut StoreState, fd: i32) -> Result<Stat, Errno> {
-    fstat(find(state, fd)?.handle()?)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rustix::fs::{UTIME_NOW, UTIME_OMIT, fstat};
 
     #[test]
     fn the_editions_count_places_from_the_same_ends_by_other_numbers() {

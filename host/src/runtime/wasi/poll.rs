@@ -7,8 +7,9 @@ use wasmtime::Result;
 
 use super::super::state::JobState;
 use super::imports::{Guest, check, end, open};
+use super::opened::What;
 use super::streams::{STDIN, unread};
-use super::{MOST_AT_ONCE, StoreState, errno, needs_streams, put, table, u32_at, u64_at};
+use super::{MOST_AT_ONCE, StoreState, errno, needs_streams, put, u32_at, u64_at};
 use crate::guest::wasi::Edition;
 use crate::job::Outcome;
 
@@ -198,6 +199,6 @@ impl JobState {
     /// Whether this is a file that is open.
     fn has_file(&self, fd: i32) -> bool {
         let there = self.files.as_ref().map(|files| files.look(fd));
-        matches!(there, Some(Ok(descriptor)) if matches!(descriptor.what, table::What::File(_)))
+        matches!(there, Some(Ok(descriptor)) if matches!(descriptor.what, What::File(_)))
     }
 }
