@@ -107,6 +107,7 @@ impl JobState {
         self.job.clone_from(idle);
         self.pending = None;
         self.files = None;
+        self.handles = None;
     }
 
     /// Logs a line, within what the job may log. An empty line costs its place too, or a flood of them would be
