@@ -223,6 +223,7 @@ fn a_database_of_the_older_edition_computes_and_keeps_its_file() {
 fn a_component_in_rust_draws_a_picture() {
     const PICTURE: &str = r##"<svg xmlns="http://www.w3.org/2000/svg" width="8" height="8"><rect width="4" height="4" fill="red"/><circle cx="6" cy="6" r="2" fill="#0000ff"/></svg>
 "##;
+    const DRAWN: &str = "1da33f2a3213ea97ae34482df853e91b7cd5a1a337cf0bdea004282eb73d9b50";
     let Some(resvg) = Module::named("resvg") else {
         return;
     };
@@ -232,11 +233,17 @@ fn a_component_in_rust_draws_a_picture() {
             .exits_with(0)
             .says("Make sure to set --resources-dir when reading SVG from stdin");
         assert!(ended.stdout.starts_with(b"\x89PNG\r\n"), "{isolation}");
-        assert_eq!(
-            digest(&ended.stdout),
-            "1da33f2a3213ea97ae34482df853e91b7cd5a1a337cf0bdea004282eb73d9b50",
-            "{isolation}"
-        );
+        assert_eq!(digest(&ended.stdout), DRAWN, "{isolation}");
+        // The same from a file to a file, by preview 2's own functions.
+        let room = tempfile::tempdir().unwrap();
+        fs::write(room.path().join("picture.svg"), PICTURE).unwrap();
+        let grant = folder(room.path(), "/room");
+        let paths = ["/room/picture.svg", "/room/picture.png"];
+        resvg
+            .run(isolation, &["--input", "", "--dir", &grant], &paths)
+            .exits_with(0);
+        let drawn = fs::read(room.path().join("picture.png")).unwrap();
+        assert_eq!(digest(&drawn), DRAWN, "{isolation}");
     }
 }
 
