@@ -66,13 +66,16 @@ fn act(words: &[&str]) -> io::Result<String> {
             let now = SystemTime::now();
             let age = now.duration_since(stat.modified()?).unwrap_or_default();
             assert!(age < Duration::from_secs(3600), "{age:?}");
-            Ok(format!("{kind} {}", if stat.is_dir() { 0 } else { stat.len() }))
+            Ok(format!(
+                "{kind} {}",
+                if stat.is_dir() { 0 } else { stat.len() }
+            ))
         }
         ["kind", path] => Ok(format!("{}", fs::symlink_metadata(path)?.is_symlink())),
         ["move", from, to] => fs::rename(from, to).map(done),
         ["copy", from, to] => fs::copy(from, to).map(|size| size.to_string()),
         ["name", from, to] => fs::hard_link(from, to).map(done),
-        #[allow(deprecated)]
+        #[expect(deprecated, reason = "the one that names WASI is not stable")]
         ["link", target, path] => fs::soft_link(target, path).map(done),
         ["leads", path] => Ok(fs::read_link(path)?.to_string_lossy().into_owned()),
         ["remove", path] => fs::remove_file(path).map(done),

@@ -20,6 +20,7 @@ use super::component::Host;
 use super::opened::{self, Descriptor, FOLLOW, How, LONGEST, MOST_BYTES, Time, What, rights};
 use super::table::{Does, Listing, Table, write_at};
 use super::{Complaint, Datetime, Input, Output};
+use crate::folder::Grants;
 
 /// A file or a folder: its number is that of the table.
 enum Open {}
@@ -368,7 +369,7 @@ pub(super) fn define(linker: &mut Linker<StoreState>, at: impl Fn(&str) -> Strin
     linker.instance(&at("filesystem/preopens"))?.func_wrap(
         "get-directories",
         |store: Host<'_>, (): ()| {
-            let granted = store.data().grants.iter().flat_map(|all| all.as_slice());
+            let granted = store.data().grants.iter().flat_map(Grants::as_slice);
             let told = (0..).zip(granted);
             let told: Vec<(Resource<Open>, String)> = told
                 .map(|(place, grant)| (Resource::new_own(place), grant.place.guest.clone()))
