@@ -2,15 +2,12 @@
 
 mod common;
 
-use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 use cofferdam::{ByteSize, Entry, Guest, Limits, Outcome, PoolBuilder, TrapKind};
 
 use common::everywhere::{Ending, everywhere, output};
-use common::limits;
+use common::{limits, preview2};
 
 /// A worker that does what the first byte of its input says.
 const WORKER: &str = r#"(component
@@ -210,38 +207,12 @@ fn a_command_reads_and_writes_its_streams_and_exits_everywhere() {
     everywhere(&command("0.2.3", Some(3)), as_it_is, b"words", &exited);
 }
 
-/// The command of `plugins/command.rs`, built once, where the compiler has the target.
-fn of_the_standard_library() -> Option<Vec<u8>> {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/plugins/command.rs");
-    let folder = tempfile::tempdir().expect("a folder");
-    let into = PathBuf::from(folder.path()).join("command.wasm");
-    let rustc = std::env::var_os("RUSTC").unwrap_or("rustc".into());
-    let built = Command::new(rustc)
-        .args(["--target", "wasm32-wasip2", "--edition", "2024", "-O", "-o"])
-        .args([&into, &source])
-        .output()
-        .expect("the compiler is there, since it built this");
-    if built.status.success() {
-        return Some(std::fs::read(into).expect("it was just built"));
-    }
-    let why = String::from_utf8_lossy(&built.stderr);
-    // The program itself must not be at fault: that would be a failure, and not a skip.
-    let is_missing = why.contains("can't find crate for `std`") || why.contains("not found");
-    assert!(is_missing, "{why}");
-    // Past the harness, which keeps to itself what a test that passes says.
-    let _ = writeln!(
-        std::io::stderr(),
-        "SKIPPED: no command of preview 2 can be built here: it takes `rustup target add wasm32-wasip2`: {why}"
-    );
-    None
-}
-
 #[test]
 fn a_command_of_the_standard_library_finds_what_it_expects_everywhere() {
-    let Some(wasm) = of_the_standard_library() else {
+    let Some(wasm) = preview2::built("command") else {
         return;
     };
-    let guest = Guest::from_bytes("command", &wasm).expect("it is a command");
+    let guest = Guest::from_bytes("command", wasm).expect("it is a command");
     assert_eq!(guest.entry(), &Entry::Run);
     let seeded = |builder: PoolBuilder| {
         let builder = builder.args(["one", "two"]).env("A", "b");
@@ -271,10 +242,10 @@ fn a_command_of_the_standard_library_finds_what_it_expects_everywhere() {
 
 #[test]
 fn a_command_that_sleeps_ends_at_its_deadline_and_a_loud_one_at_its_limit() {
-    let Some(wasm) = of_the_standard_library() else {
+    let Some(wasm) = preview2::built("command") else {
         return;
     };
-    let guest = Guest::from_bytes("command", &wasm).expect("it is a command");
+    let guest = Guest::from_bytes("command", wasm).expect("it is a command");
     let over = |outcome: Outcome, said: &str| Ending {
         outcome,
         ..output(said)

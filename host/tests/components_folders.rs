@@ -5,12 +5,9 @@ mod common;
 
 use std::fmt::Write as _;
 use std::fs;
-use std::io::Write as _;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, symlink};
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::OnceLock;
+use std::path::PathBuf;
 
 use cofferdam::{
     ByteSize, Entry, Folder, FolderAccess, Guest, Hardening, InstancePolicy, Isolation, Job, Layer,
@@ -19,7 +16,7 @@ use cofferdam::{
 use tempfile::TempDir;
 
 use common::everywhere::places as all_places;
-use common::{MS, builder, limits, reply, run};
+use common::{MS, builder, limits, preview2, reply, run};
 
 use FolderAccess::{ReadOnly, ReadWrite};
 
@@ -71,34 +68,9 @@ fn said(reply: &Reply) -> &str {
     std::str::from_utf8(&reply.output).unwrap()
 }
 
-/// The command of `plugins/files.rs`, built once, where the compiler has the target.
+/// The command of `plugins/files.rs`, where it can be built.
 fn program() -> Option<Guest> {
-    static BUILT: OnceLock<Option<Vec<u8>>> = OnceLock::new();
-    let wasm = BUILT.get_or_init(|| {
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/plugins/files.rs");
-        let workshop = tempfile::tempdir().unwrap();
-        let into = workshop.path().join("files.wasm");
-        let rustc = std::env::var_os("RUSTC").unwrap_or("rustc".into());
-        let built = Command::new(rustc)
-            .args(["--target", "wasm32-wasip2", "--edition", "2024", "-O", "-o"])
-            .args([&into, &source])
-            .output()
-            .expect("the compiler is there, since it built this");
-        if built.status.success() {
-            return Some(fs::read(into).unwrap());
-        }
-        let why = String::from_utf8_lossy(&built.stderr);
-        // The program itself must not be at fault: that would be a failure, and not a skip.
-        let is_missing = why.contains("can't find crate for `std`") || why.contains("not found");
-        assert!(is_missing, "{why}");
-        // Past the harness, which keeps to itself what a test that passes says.
-        let _ = writeln!(
-            std::io::stderr(),
-            "SKIPPED: no command of preview 2 can be built here: it takes `rustup target add wasm32-wasip2`: {why}"
-        );
-        None
-    });
-    let guest = Guest::from_bytes("files", wasm.as_ref()?).unwrap();
+    let guest = Guest::from_bytes("files", preview2::built("files")?).unwrap();
     assert_eq!(guest.entry(), &Entry::Run);
     Some(guest)
 }
@@ -348,13 +320,13 @@ fn the_command_line_grants_folders_to_a_component_and_inspect_tells_of_them() {
     }
 }
 
-/// The text of a worker that says numbers of two digits, and bytes in brackets. It is given the names of what it may
-/// call, and a file is at its number in `NAMES`.
+/// A worker that makes one call after the other, and says of each with which number it ended, in two digits; and what the
+/// script wants said in between.
 struct Script {
     body: String,
 }
 
-/// Names that a script can open by their numbers, all of eight bytes.
+/// What a script opens by its number; the text of each takes eight bytes.
 const NAMES: [&str; 4] = [
     "file\0\0\0\0",
     "deep\0\0\0\0",
@@ -387,90 +359,74 @@ fn numbers(numbers: &[i32]) -> String {
     })
 }
 
-/// Functions of `wasi:filesystem/types`: name, parameters and result as core types and as those of components.
-const CALLS: [(&str, &str, &str); 17] = [
-    (
+/// Functions of `wasi:filesystem/types`: the name, the parameters as the module has them, as the component has them
+/// behind the descriptor itself, and what it results in beside an error.
+const CALLS: [[&str; 4]; 18] = [
+    [
         "open-at",
         "i32 i32 i32 i32 i32 i32 i32",
-        r#"(param "path-flags" $paths) (param "path" string) (param "open-flags" $opens) (param "flags" $flags) (result (result (own $descriptor) (error $code)))"#,
-    ),
-    (
-        "read-via-stream",
-        "i32 i64 i32",
-        r#"(param "offset" u64) (result (result (own $in) (error $code)))"#,
-    ),
-    (
-        "write-via-stream",
-        "i32 i64 i32",
-        r#"(param "offset" u64) (result (result (own $out) (error $code)))"#,
-    ),
-    (
-        "append-via-stream",
-        "i32 i32",
-        r#"(result (result (own $out) (error $code)))"#,
-    ),
-    (
+        r#"(param "path-flags" $paths) (param "path" string) (param "open-flags" $opens) (param "flags" $flags)"#,
+        "(own $descriptor)",
+    ],
+    ["read-via-stream", "i32 i64 i32", OFFSET, "(own $in)"],
+    ["write-via-stream", "i32 i64 i32", OFFSET, "(own $out)"],
+    ["append-via-stream", "i32 i32", "", "(own $out)"],
+    [
         "advise",
         "i32 i64 i64 i32 i32",
-        r#"(param "offset" u64) (param "length" u64) (param "advice" $advice) (result (result (error $code)))"#,
-    ),
-    ("sync-data", "i32 i32", r#"(result (result (error $code)))"#),
-    (
-        "get-flags",
-        "i32 i32",
-        r#"(result (result $flags (error $code)))"#,
-    ),
-    (
-        "get-type",
-        "i32 i32",
-        r#"(result (result $type (error $code)))"#,
-    ),
-    (
-        "set-size",
-        "i32 i64 i32",
-        r#"(param "size" u64) (result (result (error $code)))"#,
-    ),
-    (
+        r#"(param "offset" u64) (param "length" u64) (param "advice" $advice)"#,
+        "",
+    ],
+    ["sync-data", "i32 i32", "", ""],
+    ["get-flags", "i32 i32", "", "$flags"],
+    ["get-type", "i32 i32", "", "$type"],
+    ["set-size", "i32 i64 i32", r#"(param "size" u64)"#, ""],
+    [
         "set-times",
         "i32 i32 i64 i32 i32 i64 i32 i32",
-        r#"(param "data-access-timestamp" $time) (param "data-modification-timestamp" $time) (result (result (error $code)))"#,
-    ),
-    (
+        r#"(param "data-access-timestamp" $time) (param "data-modification-timestamp" $time)"#,
+        "",
+    ],
+    [
+        "set-times-at",
+        "i32 i32 i32 i32 i32 i64 i32 i32 i64 i32 i32",
+        r#"(param "path-flags" $paths) (param "path" string)
+        (param "data-access-timestamp" $time) (param "data-modification-timestamp" $time)"#,
+        "",
+    ],
+    [
         "read",
         "i32 i64 i64 i32",
-        r#"(param "length" u64) (param "offset" u64) (result (result (tuple (list u8) bool) (error $code)))"#,
-    ),
-    (
+        r#"(param "length" u64) (param "offset" u64)"#,
+        "(tuple (list u8) bool)",
+    ],
+    [
         "write",
         "i32 i32 i32 i64 i32",
-        r#"(param "buffer" (list u8)) (param "offset" u64) (result (result u64 (error $code)))"#,
-    ),
-    (
-        "read-directory",
-        "i32 i32",
-        r#"(result (result (own $entries) (error $code)))"#,
-    ),
-    (
-        "stat",
-        "i32 i32",
-        r#"(result (result $stat (error $code)))"#,
-    ),
-    (
-        "metadata-hash",
-        "i32 i32",
-        r#"(result (result $hash (error $code)))"#,
-    ),
-    (
+        r#"(param "buffer" (list u8)) (param "offset" u64)"#,
+        "u64",
+    ],
+    ["read-directory", "i32 i32", "", "(own $entries)"],
+    ["stat", "i32 i32", "", "$stat"],
+    ["metadata-hash", "i32 i32", "", "$hash"],
+    [
         "metadata-hash-at",
         "i32 i32 i32 i32 i32",
-        r#"(param "path-flags" $paths) (param "path" string) (result (result $hash (error $code)))"#,
-    ),
-    (
+        r#"(param "path-flags" $paths) (param "path" string)"#,
+        "$hash",
+    ],
+    [
         "is-same-object",
         "i32 i32",
-        r#"(param "other" (borrow $descriptor)) (result bool)"#,
-    ),
+        r#"(param "other" (borrow $descriptor))"#,
+        SAME,
+    ],
 ];
+
+const OFFSET: &str = r#"(param "offset" u64)"#;
+
+/// Of all results the only one that is no error or something, and is returned.
+const SAME: &str = "bool";
 
 impl Script {
     fn new(body: &str) -> Self {
@@ -490,11 +446,15 @@ impl Script {
         let mut lowered = String::new();
         let mut imported = String::new();
         let mut given = String::new();
-        for (name, core, ty) in CALLS {
+        for [name, core, parameters, told] in CALLS {
             let function = format!("[method]descriptor.{name}");
+            let (result, returned) = match told {
+                SAME => (SAME.to_owned(), "(result i32)"),
+                told => (format!("(result {told} (error $code))"), ""),
+            };
             write!(
                 typed,
-                r#"(export "{function}" (func (param "self" (borrow $descriptor)) {ty}))"#
+                r#"(export "{function}" (func (param "self" (borrow $descriptor)) {parameters} (result {result})))"#
             )
             .unwrap();
             write!(
@@ -503,15 +463,9 @@ impl Script {
                     (memory (core memory $m "memory")) (realloc (core func $m "realloc"))))"#
             )
             .unwrap();
-            // Only one of them returns something beside what it leaves in the memory.
-            let result = if name == "is-same-object" {
-                "(result i32)"
-            } else {
-                ""
-            };
             write!(
                 imported,
-                r#"(import "host" "{name}" (func ${name} (param {core}) {result}))"#
+                r#"(import "host" "{name}" (func ${name} (param {core}) {returned}))"#
             )
             .unwrap();
             write!(given, r#"(export "{name}" (func ${name}))"#).unwrap();
@@ -853,6 +807,13 @@ fn what_is_open_is_read_written_measured_and_told_apart() {
             (call $ended (i32.const 1))
             (call $set-times (local.get $a) (i32.const 0) (i64.const 0) (i32.const 0)
                 (i32.const 2) (i64.const 1) (i32.const 1073741823) (i32.const 0))
+            (call $ended (i32.const 1))
+            ;; The same by its path, and only the first.
+            (call $set-times-at (call $home) (i32.const 0) (call $name (i32.const 2)) (i32.const 3)
+                (i32.const 2) (i64.const 2) (i32.const 1) (i32.const 0) (i64.const 0) (i32.const 0) (i32.const 0))
+            (call $ended (i32.const 1))
+            (call $set-times-at (call $home) (i32.const 0) (call $name (i32.const 3)) (i32.const 4)
+                (i32.const 1) (i64.const 0) (i32.const 0) (i32.const 1) (i64.const 0) (i32.const 0) (i32.const 0))
             (call $ended (i32.const 1))"
                 .to_owned(),
             open(2, 0, READS, "$b"),
@@ -880,7 +841,7 @@ fn what_is_open_is_read_written_measured_and_told_apart() {
         + &numbers(&[0, 6, 1, 6])
         + &numbers(&[0, 0, 1, 1, 0, 1, 0])
         + &numbers(&[0, 0, BOTH, 6, READS | MUTATES, 3])
-        + &numbers(&[0, INVALID, 0, 0, 1, 0])
+        + &numbers(&[0, INVALID, 0, NO_ENTRY, 0, 0, 1, 0])
         + &numbers(&[BAD_DESCRIPTOR; 5])
         + &numbers(&[NOT_DIRECTORY, NO_ENTRY]);
     everywhere(
@@ -890,9 +851,10 @@ fn what_is_open_is_read_written_measured_and_told_apart() {
         1,
         |place, _, room, seen| {
             assert_eq!(seen, expected, "{place}");
-            assert_eq!(room.read("new"), "\0\0f", "{place}");
             let stat = fs::metadata(room.path("new")).unwrap();
             assert_eq!((stat.mtime(), stat.mtime_nsec()), (1, 500_000_000));
+            assert_eq!((stat.atime(), stat.atime_nsec()), (2, 1));
+            assert_eq!(room.read("new"), "\0\0f", "{place}");
         },
     );
 }
@@ -912,6 +874,9 @@ fn a_folder_that_is_read_only_says_so_and_gives_none_that_is_not() {
             (call $set-times (local.get $b) (i32.const 1) (i64.const 0) (i32.const 0)
                 (i32.const 0) (i64.const 0) (i32.const 0) (i32.const 0))
             (call $ended (i32.const 1))
+            (call $set-times-at (call $home) (i32.const 0) (call $name (i32.const 0)) (i32.const 4)
+                (i32.const 1) (i64.const 0) (i32.const 0) (i32.const 1) (i64.const 0) (i32.const 0) (i32.const 0))
+            (call $ended (i32.const 1))
             (call $write-via-stream (local.get $b) (i64.const 0) (i32.const 0)) (call $ended (i32.const 4))"
                 .to_owned(),
         ]
@@ -919,7 +884,7 @@ fn a_folder_that_is_read_only_says_so_and_gives_none_that_is_not() {
     );
     let expected = numbers(&[READS, 0, READS])
         + &numbers(&[READ_ONLY; 3])
-        + &numbers(&[0, READ_ONLY, READ_ONLY, BAD_DESCRIPTOR]);
+        + &numbers(&[0, READ_ONLY, READ_ONLY, READ_ONLY, BAD_DESCRIPTOR]);
     everywhere(
         &script,
         ReadOnly,

@@ -1,4 +1,4 @@
-//! A command of WASI preview 2 as the standard library makes it: `tests/components.rs` builds it.
+//! A command of WASI preview 2 as the standard library makes it: `tests/common/preview2.rs` builds it.
 
 use std::io::{Read, Write};
 use std::time::{Duration, Instant, SystemTime};

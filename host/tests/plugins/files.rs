@@ -1,4 +1,4 @@
-//! A command of WASI preview 2 that does with files what the lines of its input say: `tests/components_folders.rs`
+//! A command of WASI preview 2 that does with files what the lines of its input say: `tests/common/preview2.rs`
 //! builds it.
 //!
 //! A line is a verb and words, and what came of it is a line of the output; of an error it is the number.
