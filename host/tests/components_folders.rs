@@ -1225,6 +1225,26 @@ fn what_is_written_to_files_does_not_count_towards_the_output_and_one_call_moves
 }
 
 #[test]
+fn what_a_worker_answers_is_held_to_its_limit_with_a_folder_too() {
+    // 128 KiB, which a call may hand over where files are written to.
+    let script = Script::new("(global.set $end (i32.const 262144))");
+    for (place, builder) in places(&script.guest()) {
+        let small = Limits {
+            output: ByteSize::from_kib(64),
+            ..Limits::default()
+        };
+        let room = Room::new();
+        let pool = builder
+            .limits(small)
+            .dir(room.folder(ReadOnly))
+            .build()
+            .unwrap();
+        let outcome = reply(&pool, Job::new("x")).outcome;
+        assert_eq!(outcome, Outcome::OutputLimit, "{place}");
+    }
+}
+
+#[test]
 fn a_slow_writer_is_ended_at_its_deadline_and_what_it_wrote_stays() {
     let script = Script::new(
         &[
