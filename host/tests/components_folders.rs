@@ -1261,7 +1261,7 @@ fn a_slow_writer_is_ended_at_its_deadline_and_what_it_wrote_stays() {
     for (place, builder) in places(&script.guest()) {
         let room = Room::new();
         let pool = builder
-            .limits(limits(Some(MS(500))))
+            .limits(limits(Some(MS(1000))))
             .dir(room.folder(ReadWrite))
             .build()
             .unwrap();
