@@ -277,6 +277,9 @@ impl Args {
         for folder in &self.told.dirs {
             builder = builder.dir(folder.clone());
         }
+        for host in &self.told.hosts {
+            builder = builder.allow_host(host.clone());
+        }
         if let Some(path) = &self.region {
             builder = builder.region(&region_of(path)?);
         }

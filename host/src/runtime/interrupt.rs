@@ -4,11 +4,16 @@
 //! somebody is to be stopped: every guest of the engine then makes one check, and the one whose
 //! flag is up ends. A deadline costs nothing until it passes, and is met to the accuracy of a timer.
 
-use std::sync::Arc;
+use std::io;
+use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use crossbeam_channel::{Receiver, Sender};
+use rustix::event::{EventfdFlags, eventfd};
 use wasmtime::Engine;
+
+use crate::fetch::Halt;
 
 /// One worker's flag. Clones share it.
 #[derive(Clone)]
@@ -19,6 +24,8 @@ struct Inner {
     /// Wakes a guest that waits in `recv`.
     bell: Sender<()>,
     heard: Receiver<()>,
+    /// Wakes one that waits for a socket as well; made when a guest first does.
+    alarm: OnceLock<OwnedFd>,
     engine: Engine,
 }
 
@@ -30,6 +37,7 @@ impl Interrupt {
             raised: AtomicBool::new(false),
             bell,
             heard,
+            alarm: OnceLock::new(),
             engine,
         }))
     }
@@ -38,6 +46,9 @@ impl Interrupt {
     pub(crate) fn raise(&self) {
         self.0.raised.store(true, Ordering::SeqCst);
         let _ = self.0.bell.try_send(());
+        if let Some(alarm) = self.0.alarm.get() {
+            sound(alarm);
+        }
         self.0.engine.increment_epoch();
     }
 
@@ -53,5 +64,29 @@ impl Interrupt {
 
     pub(crate) fn bell(&self) -> &Receiver<()> {
         &self.0.heard
+    }
+}
+
+/// Fails where it was sounded 2⁶⁴ times already.
+fn sound(alarm: &OwnedFd) {
+    let _ = rustix::io::write(alarm, &1_u64.to_ne_bytes());
+}
+
+impl Halt for Interrupt {
+    fn halt(&self) -> io::Result<OwnedFd> {
+        let alarm = match self.0.alarm.get() {
+            Some(alarm) => alarm,
+            None => {
+                let made = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+                self.0.alarm.get_or_init(|| made)
+            }
+        };
+        // What was sounded for a job before this one. Whoever asks for the end of this one raises the flag first, and asks
+        // again if nothing comes of it.
+        let _ = rustix::io::read(alarm, &mut [0; 8]);
+        if self.is_raised() {
+            sound(alarm);
+        }
+        alarm.try_clone()
     }
 }
