@@ -248,7 +248,7 @@ pub struct Limits {
     pub stack: ByteSize,
     /// Units of wasm work (about one each instruction); `None` counts nothing and costs nothing.
     pub fuel: Option<u64>,
-    /// Bytes that a job may say: its reply and its posted messages together.
+    /// Bytes that a job may say: its reply, its posted messages and the requests that a plugin sends together.
     pub output: ByteSize,
     /// Bytes that a job may be given. Checked when it is submitted.
     pub input: ByteSize,

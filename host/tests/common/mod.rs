@@ -4,6 +4,7 @@
 #![allow(dead_code, reason = "each test file uses another part of it")]
 
 pub(crate) mod everywhere;
+pub(crate) mod kit;
 
 use std::ffi::OsStr;
 use std::fmt;
