@@ -20,7 +20,7 @@ use rustix::process::Signal;
 
 use common::everywhere::{Ending, build, ending, everywhere, output, places};
 use common::kit;
-use common::{MS, PATIENCE, complete, embedded, limits, run, send, wait_until};
+use common::{MS, PATIENCE, command, complete, embedded, limits, run, send, wait_until};
 
 /// A server on this machine, in threads that end with the test's process.
 struct Server {
@@ -110,6 +110,13 @@ impl Seen {
                 &format!("Location: {query}\r\n"),
                 b"over there",
             ),
+            "/quotes" => {
+                let header = format!(
+                    "X-Long: {}\r\n",
+                    "\"".repeat(query.parse().unwrap_or_default())
+                );
+                answer(out, "200 OK", &header, b"")
+            }
             "/circle" => answer(out, "307 Temporary Redirect", "Location: /circle\r\n", b""),
             "/bytes" => answer(
                 out,
@@ -506,6 +513,35 @@ fn a_server_that_never_answers_costs_the_job_its_time_and_the_pool_nothing() {
     );
 }
 
+/// A place where nobody takes connections any more, and none is refused.
+fn crowded() -> (TcpListener, Vec<TcpStream>) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    rustix::net::listen(&listener, 0).expect("the queue can be made shorter");
+    let address = listener.local_addr().expect("it has an address");
+    let mut waiting = Vec::new();
+    while let Ok(stream) = TcpStream::connect_timeout(&address, MS(200)) {
+        waiting.push(stream);
+    }
+    (listener, waiting)
+}
+
+#[test]
+fn a_connection_that_is_never_made_ends_with_the_job() {
+    let (listener, _waiting) = crowded();
+    let address = listener.local_addr().unwrap().to_string();
+    let input = get(&format!("http://{address}/"));
+    let over = Ending {
+        outcome: Outcome::Deadline,
+        ..output("")
+    };
+    for (place, builder) in places(&call("status")) {
+        let builder = builder.limits(limits(Some(MS(300))));
+        let pool = build(allowing(&[host(&address)])(builder));
+        assert_eq!(ending(&pool, input.as_bytes()), over, "{place}");
+        assert_eq!(pool.health().abandoned, 0, "{place}");
+    }
+}
+
 #[test]
 fn a_server_that_is_not_there_or_speaks_otherwise_ends_the_job_with_the_reason() {
     let server = Server::start();
@@ -558,6 +594,33 @@ fn an_answer_is_bounded_and_counts_as_the_guests_memory() {
         &refused(200),
     );
     everywhere(&status, in_little_memory, bytes(8 << 20).as_bytes(), &over);
+}
+
+#[test]
+fn headers_are_bounded_and_travel_however_long_they_are_within_that() {
+    let server = Server::start();
+    let allowed = allowing(&[server.host()]);
+    let quotes = |count: usize| get(&server.url(&format!("/quotes?{count}")));
+    // Each of them takes two bytes in JSON.
+    let headers = |count: usize| {
+        format!(
+            r#"{{"content-length":"0","x-long":"{}"}}"#,
+            r#"\""#.repeat(count)
+        )
+    };
+    let most = 16_000;
+    everywhere(
+        &call("headers"),
+        &allowed,
+        quotes(most).as_bytes(),
+        &output(&headers(most)),
+    );
+    fails_everywhere(
+        &call("headers"),
+        &allowed,
+        &quotes(17_000),
+        &["failed", "header"],
+    );
 }
 
 #[test]
@@ -697,6 +760,23 @@ fn the_command_line_allows_hosts() {
             .exits_with(1)
             .says(&format!("give --allow-host {own}"));
     }
+    // No proxy, whatever the environment says.
+    let words = [
+        "run",
+        "--call",
+        "body",
+        "--input",
+        &input,
+        "--allow-host",
+        &own,
+        &path,
+    ];
+    let done = command(words)
+        .env("http_proxy", "http://127.0.0.1:1")
+        .env("ALL_PROXY", "http://127.0.0.1:1")
+        .output()
+        .unwrap();
+    assert_eq!(done.stdout, b"hello", "{done:?}");
     run(["run", "--allow-host", "*", "--call", "body", &path])
         .exits_with(2)
         .says("that would be every host there is");

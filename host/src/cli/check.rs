@@ -103,7 +103,7 @@ Examples:
 
 A manifest (in it paths are from its own folder):
   guest = \"plugin.wasm\"   # or @name; invoke = \"add\"; packed = \"greet\"
-  dirs = [\"fixtures::/data:ro\"]
+  dirs = [\"fixtures::/data:ro\"]   # hosts = [\"localhost:8080\"] for Extism plugins
   [[case]]
   name = \"greets\"
   input = \"World\"         # or input_file; post = [\"a message\"]
@@ -239,7 +239,9 @@ fn once(args: &Args, stop: &Receiver<i32>) -> Result<Exit, Failure> {
         suite.dirs.push(folder.clone());
     }
     for host in &args.hosts {
-        suite.named.extend(["--allow-host".to_owned(), host.to_string()]);
+        suite
+            .named
+            .extend(["--allow-host".to_owned(), host.to_string()]);
         suite.hosts.push(host.clone());
     }
     if let Some(path) = &args.replay {

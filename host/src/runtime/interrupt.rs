@@ -90,3 +90,45 @@ impl Halt for Interrupt {
         alarm.try_clone()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+    use super::*;
+
+    fn interrupt() -> Interrupt {
+        Interrupt::new(&Engine::default())
+    }
+
+    fn sounds(alarm: &OwnedFd) -> bool {
+        let mut watched = [PollFd::new(alarm, PollFlags::IN)];
+        poll(&mut watched, Some(&Timespec::default())).unwrap() == 1
+    }
+
+    #[test]
+    fn whoever_waits_for_a_socket_hears_that_the_job_is_over() {
+        let interrupt = interrupt();
+        let alarm = interrupt.halt().unwrap();
+        assert!(!sounds(&alarm));
+        interrupt.raise();
+        assert!(sounds(&alarm));
+    }
+
+    #[test]
+    fn a_job_that_was_over_before_it_waited_hears_it_too() {
+        let interrupt = interrupt();
+        interrupt.raise();
+        assert!(sounds(&interrupt.halt().unwrap()));
+        assert!(sounds(&interrupt.halt().unwrap()));
+    }
+
+    #[test]
+    fn the_end_of_a_job_is_not_told_to_the_next() {
+        let interrupt = interrupt();
+        drop(interrupt.halt().unwrap());
+        interrupt.raise();
+        interrupt.lower();
+        assert!(!sounds(&interrupt.halt().unwrap()));
+    }
+}
