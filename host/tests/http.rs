@@ -46,7 +46,7 @@ impl Server {
             for stream in listener.incoming() {
                 let seen = Arc::clone(&shared);
                 // A client that is gone is what some tests are about.
-                thread::spawn(move || stream.and_then(|stream| seen.serve(stream)));
+                thread::spawn(move || stream.and_then(|stream| seen.serve(&stream)));
             }
         });
         Self { address, seen }
@@ -71,7 +71,7 @@ impl Server {
 }
 
 impl Seen {
-    fn serve(&self, stream: TcpStream) -> std::io::Result<()> {
+    fn serve(&self, stream: &TcpStream) -> std::io::Result<()> {
         let mut reader = BufReader::new(stream.try_clone()?);
         let mut head = String::new();
         while !head.ends_with("\r\n\r\n") {
@@ -90,7 +90,7 @@ impl Seen {
         self.requests.fetch_add(1, Ordering::SeqCst);
         let target = head.split(' ').nth(1).unwrap_or_default().to_owned();
         let (path, query) = target.split_once('?').unwrap_or((&target, ""));
-        let mut out = &stream;
+        let mut out = stream;
         match path {
             "/hello" => answer(
                 out,

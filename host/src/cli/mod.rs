@@ -75,7 +75,7 @@ Exit codes:
 enum Command {
     Run(Box<run::Args>),
     Compare(Box<compare::Args>),
-    Check(check::Args),
+    Check(Box<check::Args>),
     Report(Box<report::Args>),
     New(new::Args),
     Inspect(inspect::Args),
