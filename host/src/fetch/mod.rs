@@ -134,7 +134,7 @@ pub(crate) fn fetch(wanted: &Wanted, hosts: &Hosts, halt: &dyn Halt) -> Fetched 
     };
     let most = wanted.most.min(MOST_ANSWER);
     let fetched = order
-        .send(&wanted.body, hosts, &halt)
+        .send(&wanted.body, hosts, &halt, TlsConfig::default())
         .and_then(|response| take_in(response, most));
     if is_over(&halt) {
         return Fetched::Interrupted;
@@ -180,6 +180,7 @@ impl Order {
         body: &[u8],
         hosts: &Hosts,
         halt: &Arc<OwnedFd>,
+        tls: TlsConfig,
     ) -> Result<Response<Body>, ureq::Error> {
         let config = Agent::config_builder()
             .http_status_as_error(false)
@@ -188,7 +189,7 @@ impl Order {
             .max_idle_connections(0)
             .max_response_header_size(MOST_HEADERS)
             .user_agent(concat!("cofferdam/", env!("CARGO_PKG_VERSION")))
-            .tls_config(TlsConfig::default())
+            .tls_config(tls)
             .build();
         let dialer = Dialer::new(Arc::clone(halt)).chain(RustlsConnector::default());
         let agent = Agent::with_parts(config, dialer, Lookup::new(hosts.clone(), Arc::clone(halt)));
@@ -224,4 +225,105 @@ fn take_in(response: Response<Body>, most: u64) -> Result<Fetched, ureq::Error> 
         headers,
         body,
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead, BufReader, Write};
+    use std::net::{Ipv4Addr, TcpListener};
+
+    use rustix::event::{EventfdFlags, eventfd};
+    use rustls::pki_types::PrivateKeyDer;
+    use rustls::{ServerConfig, ServerConnection, StreamOwned};
+    use ureq::tls::{Certificate, RootCerts};
+
+    use super::*;
+    use crate::hosts::AllowedHost;
+
+    /// Bytes of an answer: more than any buffer on its way has.
+    const LENGTH: usize = 1 << 20;
+
+    /// A server with a certificate that it gave itself, for as many connections as come; where it is, and what it shows.
+    fn server(name: &str) -> (u16, Vec<u8>) {
+        let own = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
+        let certificate = own.cert.der().clone();
+        let key = PrivateKeyDer::try_from(own.signing_key.serialize_der()).unwrap();
+        let config =
+            ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+                .with_safe_default_protocol_versions()
+                .unwrap()
+                .with_no_client_auth()
+                .with_single_cert(vec![certificate.clone()], key)
+                .unwrap();
+        let config = Arc::new(config);
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let connection = ServerConnection::new(Arc::clone(&config)).unwrap();
+                let mut lines = BufReader::new(StreamOwned::new(connection, stream.unwrap()));
+                let mut head = String::new();
+                // Whoever does not trust it hangs up in the middle.
+                while !head.ends_with("\r\n\r\n")
+                    && lines.read_line(&mut head).is_ok_and(|length| length > 0)
+                {}
+                let answer = format!(
+                    "HTTP/1.1 200 OK\r\nContent-Length: {LENGTH}\r\n\r\n{}",
+                    "x".repeat(LENGTH)
+                );
+                let _ = lines.get_mut().write_all(answer.as_bytes());
+                let _ = lines.get_mut().flush();
+            }
+        });
+        (port, certificate.to_vec())
+    }
+
+    fn send(port: u16, roots: RootCerts) -> Result<Fetched, ureq::Error> {
+        let head = format!(r#"{{"url":"https://localhost:{port}/"}}"#);
+        let order = Order::read(head.as_bytes()).unwrap();
+        let host: AllowedHost = "localhost".parse().unwrap();
+        let halt = Arc::new(eventfd(0, EventfdFlags::CLOEXEC).unwrap());
+        let tls = TlsConfig::builder().root_certs(roots).build();
+        order
+            .send(b"", &Hosts::from(&[host][..]), &halt, tls)
+            .and_then(|response| take_in(response, MOST_ANSWER))
+    }
+
+    fn trusting(certificate: &[u8]) -> RootCerts {
+        RootCerts::Specific(Arc::new(vec![
+            Certificate::from_der(certificate).to_owned(),
+        ]))
+    }
+
+    #[test]
+    fn a_server_that_is_vouched_for_is_spoken_with() {
+        let (port, certificate) = server("localhost");
+        let Ok(Fetched::Answer(answer)) = send(port, trusting(&certificate)) else {
+            panic!("no answer")
+        };
+        assert_eq!((answer.status, answer.body), (200, vec![b'x'; LENGTH]));
+    }
+
+    #[test]
+    fn one_that_nobody_vouches_for_is_not() {
+        let (port, _) = server("localhost");
+        let error = send(port, RootCerts::WebPki).unwrap_err().to_string();
+        assert!(error.contains("UnknownIssuer"), "{error}");
+    }
+
+    #[test]
+    fn nor_is_one_that_shows_another_name() {
+        let (port, certificate) = server("example.com");
+        let error = send(port, trusting(&certificate)).unwrap_err().to_string();
+        assert!(error.contains("not valid for name"), "{error}");
+    }
+
+    #[test]
+    fn without_being_told_otherwise_it_is_the_built_in_list_that_vouches() {
+        assert!(matches!(
+            TlsConfig::default().root_certs(),
+            RootCerts::WebPki
+        ));
+        assert!(!TlsConfig::default().disable_verification());
+    }
 }
