@@ -282,7 +282,7 @@ fn an_allowed_host_answers_the_same_everywhere() {
 
 #[test]
 fn a_plugin_of_extisms_kit_fetches() {
-    let Some(plugin) = kit::behaviours() else {
+    let Some(plugin) = kit::fetching() else {
         return;
     };
     let server = Server::start();

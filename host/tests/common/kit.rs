@@ -9,12 +9,22 @@ use cofferdam::{Entry, Guest};
 /// The plugin of `plugins/extism`, built once, where that is possible: it takes the wasm target, and Extism's kit from
 /// the registry.
 pub(crate) fn behaviours() -> Option<Vec<u8>> {
+    built("extism", &[])
+}
+
+/// The same, and a function that fetches. It is half as large again, which every pool of it has to compile.
+pub(crate) fn fetching() -> Option<Vec<u8>> {
+    built("extism-http", &["--features", "http"])
+}
+
+fn built(folder: &str, features: &[&str]) -> Option<Vec<u8>> {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/plugins/extism");
-    let into = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("extism");
+    let into = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(folder);
     let built = Command::new(env!("CARGO"))
         .args(["build", "--release", "--locked", "--quiet"])
         .args(["--target", "wasm32-unknown-unknown", "--target-dir"])
         .arg(&into)
+        .args(features)
         .env_remove("RUSTFLAGS")
         .env_remove("CARGO_ENCODED_RUSTFLAGS")
         .current_dir(&source)

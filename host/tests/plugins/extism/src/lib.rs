@@ -91,6 +91,7 @@ pub fn hog(_: ()) -> FnResult<()> {
 }
 
 /// Fetches, with the kit's own types: the status, a header and the body of the answer.
+#[cfg(feature = "http")]
 #[plugin_fn]
 pub fn fetch(url: String) -> FnResult<String> {
     let request = HttpRequest::new(url).with_method("POST").with_header("X-Kit", "rust");
