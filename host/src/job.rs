@@ -248,7 +248,7 @@ pub struct Limits {
     pub stack: ByteSize,
     /// Units of wasm work (about one each instruction); `None` counts nothing and costs nothing.
     pub fuel: Option<u64>,
-    /// Bytes that a job may say: its reply and its posted messages together.
+    /// Bytes that a job may say: its reply, its posted messages and the requests that a plugin sends together.
     pub output: ByteSize,
     /// Bytes that a job may be given. Checked when it is submitted.
     pub input: ByteSize,
@@ -301,8 +301,8 @@ pub enum Outcome {
     MemoryLimit,
     /// The guest said more than [`Limits::output`].
     OutputLimit,
-    /// The guest passed a range outside its memory to a host function, or spoke of its job in a
-    /// start function, when there is none yet.
+    /// The guest passed a range outside its memory to a host function, spoke of its job in a start
+    /// function, when there is none yet, or asked for what it was not allowed.
     InterfaceViolation(String),
     /// The guest could not be instantiated: nothing of the job ran.
     InvalidGuest(String),
@@ -330,7 +330,7 @@ pub enum TrapKind {
     DivisionByZero,
     /// It converted a NaN or a number out of range to an integer.
     BadConversion,
-    /// Any other trap of the engine.
+    /// Any other trap of the engine, or a plugin's request that got no answer.
     Other,
     /// It threw an exception that nobody caught.
     UncaughtException,

@@ -48,10 +48,12 @@ struct Readme;
 struct GuideToEmbedding;
 
 mod exit_code;
+mod fetch;
 mod folder;
 #[cfg(test)]
 mod fuzz;
 mod guest;
+mod hosts;
 mod job;
 mod mail;
 mod native;
@@ -84,6 +86,7 @@ pub use guest::{
     Packed,
 };
 pub use harden::{Enforcement, Layer, Standing};
+pub use hosts::{AllowedHost, HostError};
 pub use job::{Death, Job, Limits, Outbox, Outcome, Phases, PostError, Reply, Sender, TrapKind};
 pub use mail::printable;
 pub use native::{Native, NativeError};

@@ -10,6 +10,8 @@ use std::time::Duration;
 use cofferdam_guest::abi::Level;
 use crossbeam_channel::{Receiver, RecvError, TryRecvError, select};
 
+use crate::fetch::{self, Fetched, Halt, Wanted};
+use crate::hosts::Hosts;
 use crate::job::{Inbox, Sender};
 use crate::sys::shm::Arena;
 
@@ -40,7 +42,7 @@ pub(crate) enum Wait {
     Forever,
 }
 
-/// The host's side of `post`, `recv` and `log`.
+/// The host's side of `post`, `recv` and `log`, and of what a plugin fetches.
 pub(crate) trait Mail: Send + Sync {
     /// Hands over a message that the guest posted. `false` when nobody can be reached any more.
     fn post(&self, message: &[u8]) -> bool;
@@ -48,6 +50,9 @@ pub(crate) trait Mail: Send + Sync {
     fn recv(&self, wait: Wait, interrupt: &Receiver<()>) -> Received;
     /// Hands over a line that the guest logged.
     fn log(&self, level: Level, line: &str);
+    /// Fetches something for the guest from the hosts that it may fetch from; the word that the job is over ends the wait.
+    /// In a worker process both are of no account: its host knows its own.
+    fn fetch(&self, wanted: Wanted, hosts: &Hosts, halt: &dyn Halt) -> Fetched;
     /// Where the guest's output is to lie, if not in a vector.
     fn arena(&self) -> Option<Arc<Arena>> {
         None
@@ -149,6 +154,13 @@ impl Mail for Mailbox {
             relay.log(level, line);
         } else if let Some(handler) = &self.on_log {
             handler(&self.sender(), level, &printable(line));
+        }
+    }
+
+    fn fetch(&self, wanted: Wanted, hosts: &Hosts, halt: &dyn Halt) -> Fetched {
+        match &self.relay {
+            Some(relay) => relay.fetch(wanted, hosts, halt),
+            None => fetch::fetch(&wanted, hosts, halt),
         }
     }
 

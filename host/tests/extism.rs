@@ -2,61 +2,13 @@
 
 mod common;
 
-use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-
 use cofferdam::{
     Entry, Guest, GuestError, InstancePolicy, Job, Limits, Outcome, PoolBuilder, TrapKind,
 };
 
 use common::everywhere::{Ending, build, ending, everywhere, output, places};
+use common::kit::{behaviours, call};
 use common::limits;
-
-/// The plugin of `plugins/extism`, built once, where that is possible: it takes the wasm target, and Extism's kit from
-/// the registry.
-fn behaviours() -> Option<Vec<u8>> {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/plugins/extism");
-    let into = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("extism");
-    let built = Command::new(env!("CARGO"))
-        .args(["build", "--release", "--locked", "--quiet"])
-        .args(["--target", "wasm32-unknown-unknown", "--target-dir"])
-        .arg(&into)
-        .env_remove("RUSTFLAGS")
-        .env_remove("CARGO_ENCODED_RUSTFLAGS")
-        .current_dir(&source)
-        .output()
-        .expect("cargo is there, since it runs this");
-    if !built.status.success() {
-        let why = String::from_utf8_lossy(&built.stderr);
-        // The plugin itself must not be at fault: that would be a failure, and not a skip.
-        let is_missing = [
-            "can't find crate for `core`",
-            "can't find crate for `std`",
-            "failed to download",
-            "failed to get",
-            "failed to fetch",
-        ]
-        .iter()
-        .any(|sign| why.contains(sign));
-        assert!(is_missing, "{why}");
-        // Past the harness, which keeps to itself what a test that passes says.
-        let _ = writeln!(
-            std::io::stderr(),
-            "SKIPPED: the plugin cannot be built here: it takes `rustup target add wasm32-unknown-unknown` and the crate extism-pdk: {why}"
-        );
-        return None;
-    }
-    let file = into.join("wasm32-unknown-unknown/release/behaviours.wasm");
-    Some(std::fs::read(file).expect("it was just built"))
-}
-
-fn call(wasm: &[u8], name: &str) -> Guest {
-    let entry = Entry::Extism {
-        call: name.to_owned(),
-    };
-    Guest::with_entry(name, wasm, entry).expect("it is a plugin")
-}
 
 fn refused(code: i32, reason: &str) -> Ending {
     Ending {

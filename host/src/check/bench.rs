@@ -140,6 +140,9 @@ impl<'a> Bench<'a> {
         for folder in &suite.dirs {
             builder = builder.dir(folder.clone());
         }
+        for host in &suite.hosts {
+            builder = builder.allow_host(host.clone());
+        }
         match &self.options.worker_program {
             Some(program) => builder.worker_program(program),
             None => builder,

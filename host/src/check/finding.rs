@@ -157,6 +157,7 @@ fn typed(suite: &Suite, case: &Case) -> Option<String> {
     let is_told = !suite.args.is_empty()
         || !suite.env.is_empty()
         || !suite.dirs.is_empty()
+        || !suite.hosts.is_empty()
         || suite.seed.is_some();
     let is_plain = matches!(
         suite.guest.entry(),

@@ -14,6 +14,7 @@ use super::case::{Case, Expected, Origin, Rule};
 use super::suite::{FOLDER, MANIFEST, Suite};
 use crate::folder::{Folder, FolderError};
 use crate::guest::{Entry, Guest, GuestSource, LoadError, Packed};
+use crate::hosts::AllowedHost;
 use crate::job::{Limits, Outbox, Outcome};
 use crate::units::{ByteSize, TimeSpan};
 
@@ -70,6 +71,8 @@ struct Written {
     config: BTreeMap<String, String>,
     #[serde(default)]
     dirs: Vec<String>,
+    #[serde(default)]
+    hosts: Vec<String>,
     seed: Option<u64>,
     #[serde(default, rename = "case")]
     cases: Vec<WrittenCase>,
@@ -165,6 +168,13 @@ impl Suite {
             path: manifest.unwrap_or(Path::new("cofferdam.toml")).to_owned(),
             why: format!("dirs: {error}"),
         })?;
+        let hosts = written.hosts.iter().map(|text| text.parse::<AllowedHost>());
+        let hosts = hosts
+            .collect::<Result<_, _>>()
+            .map_err(|error| CheckError::Manifest {
+                path: manifest.unwrap_or(Path::new("cofferdam.toml")).to_owned(),
+                why: format!("hosts: {error}"),
+            })?;
         Ok(Self {
             guest: Guest::load_with(&source, entry)?,
             cases,
@@ -172,6 +182,7 @@ impl Suite {
             env: written.env.into_iter().collect(),
             config: written.config.into_iter().collect(),
             dirs,
+            hosts,
             named: named(guest, manifest, folder),
             seed: written.seed,
         })

@@ -146,9 +146,10 @@ impl Seen {
         self.weight.map(|weight| ByteSize::from_bytes(weight.after))
     }
 
-    /// Bytes that the guest said: its reply and its posted messages together.
+    /// Bytes that the guest said: its reply, its posted messages and its requests together.
     pub(super) fn said(&self) -> u64 {
-        self.output.len() as u64 + self.posted
+        let sent = self.weight.map_or(0, |weight| weight.sent);
+        self.output.len() as u64 + self.posted + sent
     }
 
     /// One line that says how it ended.

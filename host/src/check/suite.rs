@@ -3,6 +3,7 @@
 use super::Case;
 use crate::folder::Folder;
 use crate::guest::Guest;
+use crate::hosts::AllowedHost;
 
 /// The manifest that is looked for where none is named.
 pub const MANIFEST: &str = "cofferdam.toml";
@@ -24,6 +25,8 @@ pub struct Suite {
     pub config: Vec<(String, String)>,
     /// Folders that it may use. What a run writes there, the next one finds.
     pub dirs: Vec<Folder>,
+    /// Hosts that an Extism plugin may fetch from. They are asked in each of many runs.
+    pub hosts: Vec<AllowedHost>,
     /// Words after `cofferdam check` that name this suite, for commands that look again.
     pub named: Vec<String>,
     /// What makes the guest's random bytes and clock reproducible, if anything does.

@@ -9,7 +9,7 @@ use cofferdam::check::{
     Baseline, Bounds, Call, CheckError, Checked, FOLDER, MANIFEST, Options, Record, Report, Sort,
     Suite, check as run_check, record as run_record,
 };
-use cofferdam::{Exit, Folder, GuestSource, TimeSpan};
+use cofferdam::{AllowedHost, Exit, Folder, GuestSource, TimeSpan};
 use crossbeam_channel::Receiver;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -33,6 +33,9 @@ pub(crate) struct Args {
     /// Let the guest use a folder, under this path and read-only if so said, beside those of the manifest
     #[arg(long = "dir", value_name = "HOST::GUEST[:ro]")]
     dirs: Vec<Folder>,
+    /// Let an Extism plugin fetch from a host, beside those of the manifest
+    #[arg(long = "allow-host", value_name = "HOST[:PORT]")]
+    hosts: Vec<AllowedHost>,
     /// Only cases whose name contains this
     #[arg(long, value_name = "TEXT")]
     filter: Option<String>,
@@ -100,7 +103,7 @@ Examples:
 
 A manifest (in it paths are from its own folder):
   guest = \"plugin.wasm\"   # or @name; invoke = \"add\"; packed = \"greet\"
-  dirs = [\"fixtures::/data:ro\"]
+  dirs = [\"fixtures::/data:ro\"]   # hosts = [\"localhost:8080\"] for Extism plugins
   [[case]]
   name = \"greets\"
   input = \"World\"         # or input_file; post = [\"a message\"]
@@ -234,6 +237,12 @@ fn once(args: &Args, stop: &Receiver<i32>) -> Result<Exit, Failure> {
     for folder in &args.dirs {
         suite.named.extend(["--dir".to_owned(), folder.to_string()]);
         suite.dirs.push(folder.clone());
+    }
+    for host in &args.hosts {
+        suite
+            .named
+            .extend(["--allow-host".to_owned(), host.to_string()]);
+        suite.hosts.push(host.clone());
     }
     if let Some(path) = &args.replay {
         return replay(args, &suite, path, stop);

@@ -122,6 +122,7 @@ pub(crate) fn compare(args: &Args) -> Result<Exit, Failure> {
         env,
         config,
         dirs: args.told.dirs.clone(),
+        hosts: args.told.hosts.clone(),
     };
     if !guest.entry().may_be_reused() {
         complain(&format!(

@@ -85,7 +85,8 @@ impl From<BuildError> for Failure {
             BuildError::NoWorkers
             | BuildError::TooManyWorkers { .. }
             | BuildError::Told(_)
-            | BuildError::Folder(_) => Exit::Usage,
+            | BuildError::Folder(_)
+            | BuildError::Host(_) => Exit::Usage,
             _ => Exit::Internal,
         };
         // Its message holds the cause already; anyhow would print it a second time.

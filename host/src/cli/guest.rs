@@ -1,6 +1,6 @@
 //! Which guest, how a job enters it, and what it is told beside its input: shared by the commands that run one.
 
-use cofferdam::{Entry, Folder, Guest, GuestSource, Packed};
+use cofferdam::{AllowedHost, Entry, Folder, Guest, GuestSource, Packed};
 
 use super::Failure;
 
@@ -109,6 +109,10 @@ pub(crate) struct ToldArgs {
     /// Let a guest that speaks WASI use a folder, under this path and read-only if so said; may be given several times
     #[arg(long = "dir", value_name = "HOST::GUEST[:ro]")]
     pub(crate) dirs: Vec<Folder>,
+    /// Let an Extism plugin fetch from a host, on one port if so said; *.NAME is every name under it; may be given several
+    /// times
+    #[arg(long = "allow-host", value_name = "HOST[:PORT]")]
+    pub(crate) hosts: Vec<AllowedHost>,
     /// A command's arguments, or with --invoke the numbers of the only job
     #[arg(last = true, value_name = "ARGS")]
     args: Vec<String>,

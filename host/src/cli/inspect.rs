@@ -117,7 +117,7 @@ fn granted(entry: &Entry) -> &'static str {
             "messages, lines for the log, clocks, random bytes; variables and folders (--dir) that are given to it; no other files, no network"
         }
         Entry::Extism { .. } => {
-            "its input, output, variables and log; the settings that are given to it; what WASI offers, with the folders (--dir) that are given to it; no other files, no network"
+            "its input, output, variables and log; the settings that are given to it; what WASI offers, with the folders (--dir) that are given to it; what it fetches from the hosts (--allow-host) that are given to it; no other files, no other network"
         }
         _ => {
             "clocks, random bytes, lines for the log; variables and folders (--dir) that are given to it; no other files, no network"

@@ -127,6 +127,7 @@ Examples:
   cofferdam run --invoke add math.wasm -- 3 4
   cofferdam run --packed greet --free free --input World plugin.wasm
   cofferdam run --call count_vowels --input hello extism-plugin.wasm
+  cofferdam run --call weather --allow-host api.example.com --input Oslo plugin.wasm
   cofferdam run --native --timeout 5s --lines hosts.txt -- xargs -n1 dig +short
   cofferdam run --input-dir photos --output-dir blurred --timeout 5s @blur
 
@@ -141,6 +142,12 @@ WASI commands:
   --env, and no socket. What a job writes in a folder stays, however the job ends.
   Lines on standard error go to stderr, at most 64 KiB a job. What a lone command
   wrote before a trap is printed too.
+
+Extism plugins:
+  http_request reaches the hosts of --allow-host and no other, by http and https,
+  on every port unless one is given; redirects stay within them. It is this
+  program that fetches: a worker process has no sockets. A request counts as output,
+  an answer (16 MiB at the most) as memory, and --seed does not make it the same.
 
 Native commands:
   --native runs an ordinary program of this machine in place of a guest: pooled,
@@ -276,6 +283,9 @@ impl Args {
         }
         for folder in &self.told.dirs {
             builder = builder.dir(folder.clone());
+        }
+        for host in &self.told.hosts {
+            builder = builder.allow_host(host.clone());
         }
         if let Some(path) = &self.region {
             builder = builder.region(&region_of(path)?);

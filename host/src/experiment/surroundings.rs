@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::folder::{Folder, FolderError, Grants};
 use crate::guest::Guest;
+use crate::hosts::{AllowedHost, Hosts};
 use crate::mail::printable;
 use crate::pool::PoolBuilder;
 use crate::runtime::World;
@@ -21,6 +22,8 @@ pub struct Surroundings {
     pub config: Vec<(String, String)>,
     /// Folders that it may use. What one trial writes there, the next one finds.
     pub dirs: Vec<Folder>,
+    /// Hosts that an Extism plugin may fetch from. What they answer is part of what is measured.
+    pub hosts: Vec<AllowedHost>,
 }
 
 impl Surroundings {
@@ -36,6 +39,9 @@ impl Surroundings {
         for folder in &self.dirs {
             builder = builder.dir(folder.clone());
         }
+        for host in &self.hosts {
+            builder = builder.allow_host(host.clone());
+        }
         builder
     }
 
@@ -45,6 +51,7 @@ impl Surroundings {
         world.args.extend(self.args.iter().cloned());
         world.env.clone_from(&self.env);
         world.config.clone_from(&self.config);
+        world.hosts = Hosts::from(&*self.hosts);
         world
     }
 
@@ -67,6 +74,7 @@ impl fmt::Display for Surroundings {
             parts.extend(names.map(|name| format!("{what} {name}")));
         }
         parts.extend(self.dirs.iter().map(|folder| format!("folder {folder}")));
+        parts.extend(self.hosts.iter().map(|host| format!("host {host}")));
         f.write_str(&parts.join(", "))
     }
 }

@@ -210,6 +210,20 @@ impl Entry {
         }
     }
 
+    /// Whether a guest that is entered so has a way to fetch anything, from the hosts that were allowed.
+    #[must_use]
+    pub(crate) fn fetches(&self) -> bool {
+        match self {
+            Self::Extism { .. } => true,
+            Self::Handle
+            | Self::Run
+            | Self::Worker
+            | Self::Start
+            | Self::Function { .. }
+            | Self::Packed(_) => false,
+        }
+    }
+
     /// Whether one instance can serve a second job.
     #[must_use]
     pub fn may_be_reused(&self) -> bool {

@@ -21,7 +21,7 @@ impl Entry {
             }
             Self::Run | Self::Worker => "WASI 0.2",
             Self::Extism { .. } if extism::is_of_network(import) => {
-                "Extism, which ends the job: no network is granted"
+                "Extism, within the hosts of --allow-host"
             }
             Self::Extism { .. } if !wasi::is_module(&import.module) => "Extism",
             Self::Start | Self::Function { .. } | Self::Packed(_) | Self::Extism { .. } => {
@@ -70,10 +70,12 @@ mod tests {
         assert_eq!(
             found.map(refuses),
             [
-                false, false, true, false, true, true, false, true, false, false, false, false
+                false, false, true, false, false, false, false, true, false, false, false, false
             ]
         );
         assert_eq!(found[3], "WASI preview 1, within the folders of --dir");
+        assert_eq!(found[4], "Extism, within the hosts of --allow-host");
+        assert_eq!(found[5], found[4]);
         assert_eq!(found[8], "the world cofferdam:guest/worker");
         assert_eq!(found[11], "WASI 0.2, within the folders of --dir");
     }

@@ -43,10 +43,14 @@ pub(crate) enum Kind {
     Log = 9,
     /// Worker → host: host code in the worker panicked.
     Panicked = 10,
+    /// Worker → host: the guest wants something fetched.
+    Fetch = 11,
+    /// Host → worker: the answer to that.
+    Fetched = 12,
 }
 
 impl Kind {
-    const ALL: [Kind; 10] = [
+    const ALL: [Kind; 12] = [
         Self::Setup,
         Self::Ready,
         Self::Failed,
@@ -57,6 +61,8 @@ impl Kind {
         Self::Mail,
         Self::Log,
         Self::Panicked,
+        Self::Fetch,
+        Self::Fetched,
     ];
 }
 

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::frame::{Frame, Kind, Parts};
 use super::{Link, LinkError};
+use crate::fetch::{Answer, Fetched, MOST_HEAD, Wanted};
 use crate::folder::{FolderAccess, Place};
 use crate::harden::{Enforcement, Legibility};
 use crate::job::{Job, Limits, Outcome, Phases, Reply, TrapKind};
@@ -74,6 +75,7 @@ pub(crate) enum FromWorker {
     Recv(Wait),
     Log(abi::Level, String),
     Panicked(String),
+    Fetch(Wanted),
 }
 
 /// Everything that the host says to a worker that is set up.
@@ -84,6 +86,7 @@ pub(crate) enum FromHost {
         input: Input,
     },
     Mail(Received),
+    Fetched(Fetched),
 }
 
 /// Text in frames is cut here: enough for a reason, and no way to fill the host's memory.
@@ -159,6 +162,94 @@ pub(crate) fn send_mail(
     })
 }
 
+/// Asks for something to be fetched: what is sent along is the body; how large the answer may be (8) and the head are
+/// the trailer.
+pub(crate) fn send_fetch(link: &mut dyn Link, job: u64, wanted: &Wanted) -> Result<(), LinkError> {
+    let trailer = [&wanted.most.to_le_bytes()[..], &wanted.head].concat();
+    link.send(Parts {
+        kind: Kind::Fetch,
+        job,
+        body: wanted.body.as_slice().into(),
+        trailer: &trailer,
+    })
+}
+
+const FETCHED_ANSWER: u8 = 0;
+const FETCHED_REFUSED: u8 = 1;
+const FETCHED_FAILED: u8 = 2;
+const FETCHED_TOO_LARGE: u8 = 3;
+const FETCHED_INTERRUPTED: u8 = 4;
+
+/// Answers a worker's `Fetch`: an answer's status (2) and headers follow the tag in the trailer, and its body is the
+/// frame's; else that is the reason.
+pub(crate) fn send_fetched(
+    link: &mut dyn Link,
+    job: u64,
+    fetched: &Fetched,
+) -> Result<(), LinkError> {
+    let mut trailer = Vec::new();
+    let body = match fetched {
+        Fetched::Answer(answer) => {
+            trailer.push(FETCHED_ANSWER);
+            trailer.extend_from_slice(&answer.status.to_le_bytes());
+            trailer.extend_from_slice(answer.headers.as_bytes());
+            answer.body.as_slice()
+        }
+        Fetched::Refused(why) => {
+            trailer.push(FETCHED_REFUSED);
+            why.as_bytes()
+        }
+        Fetched::Failed(why) => {
+            trailer.push(FETCHED_FAILED);
+            why.as_bytes()
+        }
+        Fetched::TooLarge => {
+            trailer.push(FETCHED_TOO_LARGE);
+            &[]
+        }
+        // As a rule the worker is dead by then, and nobody reads this.
+        Fetched::Interrupted => {
+            trailer.push(FETCHED_INTERRUPTED);
+            &[]
+        }
+    };
+    link.send(Parts {
+        kind: Kind::Fetched,
+        job,
+        body: body.into(),
+        trailer: &trailer,
+    })
+}
+
+fn decode_fetched(body: Vec<u8>, trailer: &[u8]) -> Result<Fetched, LinkError> {
+    match trailer {
+        [FETCHED_ANSWER, low, high, headers @ ..] => Ok(Fetched::Answer(Answer {
+            status: u16::from_le_bytes([*low, *high]),
+            headers: String::from_utf8_lossy(headers).into_owned(),
+            body,
+        })),
+        [FETCHED_REFUSED] => Ok(Fetched::Refused(text(&body))),
+        [FETCHED_FAILED] => Ok(Fetched::Failed(text(&body))),
+        [FETCHED_TOO_LARGE] => Ok(Fetched::TooLarge),
+        [FETCHED_INTERRUPTED] => Ok(Fetched::Interrupted),
+        _ => Err(garbled("it cannot be told what came of a request")),
+    }
+}
+
+/// How large the answer may be 8 │ the head …
+fn decode_fetch(body: Vec<u8>, trailer: &[u8]) -> Result<Wanted, LinkError> {
+    match trailer.split_at_checked(8) {
+        Some((most, head)) if head.len() <= MOST_HEAD => Ok(Wanted {
+            head: head.to_vec(),
+            body,
+            most: number(most, 0),
+        }),
+        _ => Err(garbled(
+            "what it wants to be fetched is cut off or too long",
+        )),
+    }
+}
+
 /// Sends a message that the guest posts, from where it lies.
 pub(crate) fn send_post(link: &mut dyn Link, job: u64, message: &[u8]) -> Result<(), LinkError> {
     link.send(Parts {
@@ -225,6 +316,9 @@ impl FromHost {
             }
             (Kind::Mail, [MAIL_TIMED_OUT]) => Ok(Self::Mail(Received::TimedOut)),
             (Kind::Mail, [MAIL_CLOSED]) => Ok(Self::Mail(Received::Closed)),
+            (Kind::Fetched, trailer) => {
+                decode_fetched(frame.body.into_vec(), trailer).map(Self::Fetched)
+            }
             (kind, _) => Err(LinkError::Garbled(format!(
                 "the host may not send {kind} here"
             ))),
@@ -250,6 +344,7 @@ impl FromWorker {
                 return send_ending(link, job, reply, Content::Bytes(&reply.output));
             }
             Self::Post(message) => return send_post(link, job, message),
+            Self::Fetch(wanted) => return send_fetch(link, job, wanted),
             Self::Recv(wait) => {
                 trailer.extend_from_slice(&encode_wait(*wait));
                 (Kind::Recv, &[])
@@ -297,7 +392,8 @@ impl FromWorker {
                 ))
             }
             Kind::Panicked => Ok(Self::Panicked(text(&body))),
-            Kind::Setup | Kind::Job | Kind::Mail => {
+            Kind::Fetch => decode_fetch(body, &trailer).map(Self::Fetch),
+            Kind::Setup | Kind::Job | Kind::Mail | Kind::Fetched => {
                 Err(LinkError::Garbled(format!("a worker may not send {kind}")))
             }
         }
@@ -521,6 +617,16 @@ mod tests {
             FromWorker::Recv(Wait::Forever),
             FromWorker::Log(abi::Level::Warn, "hot".into()),
             FromWorker::Panicked("oh".into()),
+            FromWorker::Fetch(Wanted {
+                head: b"a head".to_vec(),
+                body: vec![0, 255],
+                most: 1 << 40,
+            }),
+            FromWorker::Fetch(Wanted {
+                head: vec![b'x'; MOST_HEAD],
+                body: vec![],
+                most: 0,
+            }),
         ];
         for said in sayings {
             assert_eq!(over_a_pipe(&said), said);
@@ -528,8 +634,48 @@ mod tests {
     }
 
     #[test]
+    fn whatever_comes_of_a_request_arrives() {
+        let all = [
+            Fetched::Answer(Answer {
+                status: 404,
+                headers: r#"{"a":"b"}"#.into(),
+                body: vec![0, 255],
+            }),
+            Fetched::Answer(Answer::default()),
+            Fetched::Refused("it is not allowed".into()),
+            Fetched::Failed("nobody is there".into()),
+            Fetched::TooLarge,
+            Fetched::Interrupted,
+        ];
+        for fetched in all {
+            let (ours, theirs) = UnixStream::pair().unwrap();
+            send_fetched(&mut Pipe::new(ours, 1 << 20), 3, &fetched).unwrap();
+            let frame = Pipe::new(theirs, 1 << 20).receive().unwrap();
+            assert_eq!(frame.job, 3);
+            let heard = FromHost::decode(frame).unwrap();
+            assert!(matches!(heard, FromHost::Fetched(heard) if heard == fetched));
+        }
+    }
+
+    #[test]
+    fn a_request_that_describes_itself_at_too_great_a_length_is_refused() {
+        let wanted = Wanted {
+            head: vec![b'x'; MOST_HEAD + 1],
+            body: vec![],
+            most: 0,
+        };
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        send_fetch(&mut Pipe::new(ours, 1 << 20), 3, &wanted).unwrap();
+        let frame = Pipe::new(theirs, 1 << 20).receive().unwrap();
+        assert!(matches!(
+            FromWorker::decode(frame),
+            Err(LinkError::Garbled(_))
+        ));
+    }
+
+    #[test]
     fn a_worker_may_not_speak_for_the_host() {
-        for kind in [Kind::Setup, Kind::Job, Kind::Mail] {
+        for kind in [Kind::Setup, Kind::Job, Kind::Mail, Kind::Fetched] {
             let frame = Frame {
                 kind,
                 job: 0,
@@ -545,12 +691,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_trailer_makes_the_decoder_panic(kind in 0usize..7, trailer: Vec<u8>, body: Vec<u8>) {
-            let kinds = [Kind::Ready, Kind::Failed, Kind::Reply, Kind::Post, Kind::Recv, Kind::Log, Kind::Panicked];
+        fn no_trailer_makes_the_decoder_panic(kind in 0usize..8, trailer: Vec<u8>, body: Vec<u8>) {
+            let kinds = [Kind::Ready, Kind::Failed, Kind::Reply, Kind::Post, Kind::Recv, Kind::Log, Kind::Panicked, Kind::Fetch];
             let frame = Frame { kind: kinds[kind], job: 0, body: Body::Owned(body.clone()), trailer: trailer.as_slice().into() };
             let _ = FromWorker::decode(frame);
-            let frame = Frame { kind: Kind::Job, job: 0, body: Body::Owned(body), trailer: trailer.as_slice().into() };
-            let _ = FromHost::decode(frame);
+            for kind in [Kind::Job, Kind::Mail, Kind::Fetched] {
+                let frame = Frame { kind, job: 0, body: Body::Owned(body.clone()), trailer: trailer.as_slice().into() };
+                let _ = FromHost::decode(frame);
+            }
         }
     }
 }

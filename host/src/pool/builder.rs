@@ -18,6 +18,7 @@ use super::supervisor::{Place, Supervisor};
 use crate::folder::{Folder, FolderError, Grants};
 use crate::guest::Guest;
 use crate::harden::Legibility;
+use crate::hosts::{AllowedHost, HostError, Hosts};
 use crate::job::{LONGEST, Limits};
 use crate::native::{Native, NativeError};
 use crate::options::{
@@ -75,6 +76,9 @@ pub enum BuildError {
     /// A folder cannot be granted.
     #[error(transparent)]
     Folder(#[from] FolderError),
+    /// A host cannot be allowed.
+    #[error(transparent)]
+    Host(#[from] HostError),
     /// The system has no more threads, or no way to spawn.
     #[error("the pool's threads cannot be started: {0}")]
     Threads(std::io::Error),
@@ -106,6 +110,7 @@ pub struct PoolBuilder {
     env: Vec<(String, String)>,
     config: Vec<(String, String)>,
     dirs: Vec<Folder>,
+    hosts: Vec<AllowedHost>,
     metering: Option<Metering>,
     wait: WaitPolicy,
     workers: usize,
@@ -141,6 +146,7 @@ impl PoolBuilder {
             env: Vec::new(),
             config: Vec::new(),
             dirs: Vec::new(),
+            hosts: Vec::new(),
             metering: None,
             wait: WaitPolicy::default(),
             workers: 1,
@@ -250,6 +256,19 @@ impl PoolBuilder {
     /// `SIGXFSZ`, without which a guest could end it.
     pub fn dir(mut self, folder: Folder) -> Self {
         self.dirs.push(folder);
+        self
+    }
+
+    /// Lets an Extism plugin fetch from this host, by `http` and `https`. Without this it may fetch from nowhere: a job
+    /// that tries ends as [`Outcome::InterfaceViolation`](crate::Outcome). May be called several times.
+    ///
+    /// This process fetches, in the thread that drives the worker, and asks nobody else what is allowed: a worker process
+    /// has no sockets. A fetch ends with its job at the latest. Whatever a name leads to is reached, private addresses
+    /// included; a server may send the request on, ten times at the most, to hosts that are allowed too. An answer has 16
+    /// MiB at the most and counts as the guest's memory; what is sent counts as its output. A job that is run again
+    /// fetches again.
+    pub fn allow_host(mut self, host: AllowedHost) -> Self {
+        self.hosts.push(host);
         self
     }
 
@@ -485,6 +504,17 @@ impl PoolBuilder {
         }
     }
 
+    /// The hosts that the guest may fetch from.
+    fn hosts(&self, guest: &Guest) -> Result<Hosts, HostError> {
+        match self.hosts.is_empty() || guest.entry().fetches() {
+            true => Ok(Hosts::from(&*self.hosts)),
+            false => Err(HostError::NoUse {
+                guest: guest.name().to_owned(),
+                kind: guest.entry().to_string(),
+            }),
+        }
+    }
+
     /// What the guest will find around it.
     fn world(&self, guest: &Guest) -> Result<World, BuildError> {
         let told = self
@@ -506,6 +536,7 @@ impl PoolBuilder {
         world.args.extend(self.args.iter().cloned());
         world.env.clone_from(&self.env);
         world.config.clone_from(&self.config);
+        world.hosts = self.hosts(guest)?;
         if world.told() > World::MOST {
             return Err(BuildError::Told(format!(
                 "they have {}, and the most is {}",

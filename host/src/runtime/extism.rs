@@ -5,21 +5,23 @@
 //! as long as the instance does, so with a fresh one for each job they are gone.
 //!
 //! Where Extism's own host answers a wrong number with zero, so does this one; where it gives up, the job ends as a
-//! violation of the interface. No network is granted, so `http_request` always ends the job.
+//! violation of the interface. What it fetches, the host's process fetches, from the hosts that were allowed (`fetch/`);
+//! where that is refused or fails the job ends, as it does there.
 //!
 //! The contract: <https://extism.org/docs/concepts/pdk>, and the functions of its kernel and of its host.
 
 use std::collections::BTreeMap;
 
 use cofferdam_guest::abi;
-use serde::Deserialize;
 use wasmtime::{Linker, Result, Store};
 
 use super::heap::Heap;
 use super::imports::{self, Guest, end};
 use super::state::StoreState;
+use crate::fetch::{Answer, Fetched, MOST_ANSWER, MOST_HEAD, Wanted};
 use crate::guest::extism::{MODULE, OLDER_MODULE, OLDER_PREFIX};
-use crate::job::Outcome;
+use crate::job::{Outcome, TrapKind};
+use crate::units::ByteSize;
 
 /// What the host keeps for a plugin, as long as its instance lives.
 #[derive(Debug, Default)]
@@ -30,6 +32,10 @@ pub(super) struct Plugin {
     output: (u64, u64),
     /// The block that says what went wrong; 0 if nothing did.
     error: u64,
+    /// What the job fetched last: the body is a block of the heap.
+    answer: Option<Answer>,
+    /// Bytes of all that the job asked for.
+    sent: u64,
 }
 
 /// The most bytes of variables, names included, as Extism has it where nobody says otherwise.
@@ -115,8 +121,15 @@ pub(super) fn define(linker: &mut Linker<StoreState>) -> Result<()> {
             .func_wrap(module, &name("var_get"), var_get)?
             .func_wrap(module, &name("var_set"), var_set)?
             .func_wrap(module, &name("http_request"), http_request)?
-            .func_wrap(module, &name("http_status_code"), || 0_i32)?
-            .func_wrap(module, &name("http_headers"), || 0_i64)?
+            .func_wrap(
+                module,
+                &name("http_status_code"),
+                |mut guest: Guest<'_>| -> i32 {
+                    let answer = &plugin(&mut guest).answer;
+                    answer.as_ref().map_or(0, |answer| answer.status.into())
+                },
+            )?
+            .func_wrap(module, &name("http_headers"), http_headers)?
             // Every line is taken, within what a job may log; which of them are shown is the host's business.
             .func_wrap(module, &name("get_log_level"), || EVERYTHING)?;
         for (call, level) in [
@@ -140,11 +153,13 @@ pub(super) fn define(linker: &mut Linker<StoreState>) -> Result<()> {
 const EVERYTHING: i32 = 0;
 
 impl Plugin {
-    /// Forgets the job before: its memory, its output and its error.
+    /// Forgets the job before: its memory, its output, its error and what it fetched.
     fn begin(&mut self) {
         self.heap.reset();
         self.output = (0, 0);
         self.error = 0;
+        self.answer = None;
+        self.sent = 0;
     }
 
     /// What was said to have gone wrong.
@@ -158,6 +173,11 @@ pub(super) fn begin(store: &mut Store<StoreState>) {
     if let Some(plugin) = &mut store.data_mut().plugin {
         plugin.begin();
     }
+}
+
+/// Bytes of all that a job asked to be fetched.
+pub(super) fn sent(state: &StoreState) -> u64 {
+    state.plugin.as_ref().map_or(0, |plugin| plugin.sent)
 }
 
 /// What a job of such a plugin comes to: its output is said where it ends well.
@@ -323,28 +343,82 @@ fn var_set(mut guest: Guest<'_>, key: u64, value: u64) -> Result<()> {
     Ok(())
 }
 
-/// The most bytes of a request that are read: they are for a message.
-const MOST_REQUEST: usize = 64 << 10;
-
-/// What of a request is told.
-#[derive(Deserialize)]
-struct Request {
-    url: String,
+fn http_request(mut guest: Guest<'_>, request: u64, body: u64) -> Result<u64> {
+    const CALL: &str = "http_request";
+    let state = guest.data_mut();
+    let head = take(state, CALL, request, MOST_HEAD + 1)?;
+    if head.len() > MOST_HEAD {
+        return end(
+            state,
+            Outcome::InterfaceViolation(format!(
+                "{CALL} was given a request whose address, method and headers have more than {} KiB",
+                MOST_HEAD >> 10
+            )),
+        );
+    }
+    // One byte more than it may say is enough to end it.
+    let most = state.job.allowance.saturating_add(1);
+    let body = match body {
+        0 => Vec::new(),
+        body => take(state, CALL, body, most)?,
+    };
+    // What goes out is said, whoever it is said to.
+    let length = head.len().saturating_add(body.len());
+    imports::spend(state, length)?;
+    let plugin = state.plugin.get_or_insert_default();
+    plugin.sent = plugin.sent.saturating_add(length as u64);
+    plugin.answer = None;
+    // What of its memory is free can be used again.
+    let most = (state.limiter.left() as u64).saturating_add(plugin.heap.size());
+    let wanted = Wanted { head, body, most };
+    let mail = state.job.job.mail();
+    match mail.fetch(wanted, &state.world.hosts, &state.interrupt) {
+        Fetched::Answer(answer) => hand_answer(state, answer),
+        Fetched::Refused(why) => end(state, Outcome::InterfaceViolation(why)),
+        Fetched::Failed(reason) => end(state, gave_up(reason)),
+        Fetched::TooLarge if most < MOST_ANSWER => end(state, Outcome::MemoryLimit),
+        Fetched::TooLarge => {
+            let most = ByteSize::from_bytes(MOST_ANSWER);
+            let reason = format!("{CALL} got an answer of more than {most}");
+            end(state, gave_up(reason))
+        }
+        Fetched::Interrupted => end(state, Outcome::Deadline),
+    }
 }
 
-fn http_request(mut guest: Guest<'_>, request: u64, _body: u64) -> Result<u64> {
+/// Where Extism's host functions give up, the plugin traps.
+fn gave_up(reason: String) -> Outcome {
+    Outcome::Trapped {
+        kind: TrapKind::Other,
+        reason,
+    }
+}
+
+fn hand_answer(state: &mut StoreState, answer: Answer) -> Result<u64> {
+    // As Extism has it: nothing is at 0.
+    let at = match answer.body.as_slice() {
+        [] => 0,
+        body => hand_over(state, body)?,
+    };
+    let plugin = state.plugin.get_or_insert_default();
+    plugin.answer = Some(Answer {
+        body: Vec::new(),
+        ..answer
+    });
+    Ok(at)
+}
+
+fn http_headers(mut guest: Guest<'_>) -> Result<u64> {
     let state = guest.data_mut();
-    let request = take(state, "http_request", request, MOST_REQUEST)?;
-    let parsed: Option<Request> = serde_json::from_slice(&request).ok();
-    let url = parsed.map_or("?".to_owned(), |request| request.url);
-    let url: String = url.chars().take(200).collect();
-    end(
-        state,
-        Outcome::InterfaceViolation(format!(
-            "http_request of {} is not allowed: no guest is granted a network here",
-            crate::mail::printable(&url)
-        )),
-    )
+    let plugin = state.plugin.get_or_insert_default();
+    match plugin.answer.take() {
+        Some(answer) => {
+            let at = hand_over(state, answer.headers.as_bytes())?;
+            state.plugin.get_or_insert_default().answer = Some(answer);
+            Ok(at)
+        }
+        None => Ok(0),
+    }
 }
 
 fn log(guest: &mut Guest<'_>, call: &str, level: abi::Level, line: u64) -> Result<()> {

@@ -41,6 +41,11 @@ impl Limiter {
         self.used
     }
 
+    /// Bytes that are left.
+    pub(super) fn left(&self) -> usize {
+        self.limit.saturating_sub(self.used)
+    }
+
     pub(super) fn forget_denials(&mut self) {
         self.denied = false;
     }

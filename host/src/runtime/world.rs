@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::guest::{Entry, Guest};
+use crate::hosts::Hosts;
 
 /// The same for all jobs of a pool.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,6 +16,9 @@ pub(crate) struct World {
     pub(crate) env: Vec<(String, String)>,
     /// A plugin's settings.
     pub(crate) config: Vec<(String, String)>,
+    /// What a plugin may fetch from. A worker process is not told: its host fetches, and knows.
+    #[serde(skip)]
+    pub(crate) hosts: Hosts,
 }
 
 impl World {
@@ -29,6 +33,7 @@ impl World {
             args: vec![guest.name().replace('\0', "")],
             env: Vec::new(),
             config: Vec::new(),
+            hosts: Hosts::default(),
         }
     }
 

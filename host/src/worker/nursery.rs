@@ -17,6 +17,7 @@ use crossbeam_channel::{Receiver, Sender};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 
 use super::chatter::Chatter;
+use crate::fetch::Halt;
 use crate::link::protocol::Role;
 use crate::sys::child::{self, Exit};
 use crate::sys::futex::Life;
@@ -113,6 +114,12 @@ impl Child {
 
     pub(super) fn last_words(&self) -> String {
         lock(&self.chatter).last_words()
+    }
+}
+
+impl Halt for Child {
+    fn halt(&self) -> io::Result<OwnedFd> {
+        self.pidfd.try_clone()
     }
 }
 

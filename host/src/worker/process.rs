@@ -17,6 +17,7 @@ use super::nursery::Child;
 use super::spawn::{self, REAP_PATIENCE, START_PATIENCE};
 use super::{Kill, KillSwitch, Recipe, Thrown, Worker};
 use crate::harden::Enforcement;
+use crate::hosts::Hosts;
 use crate::job::{Death, Job, Reply};
 use crate::link::pipe::Pipe;
 use crate::link::protocol::{self, Birth, FromWorker, Role};
@@ -74,6 +75,8 @@ pub(crate) struct ProcessWorker {
     label: String,
     child: Arc<Child>,
     link: Box<dyn Link>,
+    /// What its guest may fetch from. The worker is not asked.
+    hosts: Hosts,
     missed_job: bool,
     /// When it came to be; `None` until it has said so.
     birth: Option<Birth>,
@@ -91,7 +94,7 @@ impl ProcessWorker {
         let (child, stream) = spawn::program(&recipe.worker_program, Role::Worker)?;
         let pipe = Pipe::new(stream, max_body(recipe));
         match introduced(&child, pipe, recipe) {
-            Ok(link) => Self::new(name, child, link, None).settled(Some(recipe.hardening)),
+            Ok(link) => Self::new(name, child, link, recipe, None).settled(Some(recipe.hardening)),
             Err(error) => Err(spawn::stillborn(&child, &error)),
         }
     }
@@ -106,19 +109,22 @@ impl ProcessWorker {
         let (near, far) = Near::make(recipe).map_err(|error| ForkFailed::here(&error))?;
         let child = server.fork(&far)?;
         let link = near.link(recipe, &child);
-        Ok(Self::new(name, child, link, Some(server.enforcement())))
+        let enforcement = Some(server.enforcement());
+        Ok(Self::new(name, child, link, recipe, enforcement))
     }
 
     fn new(
         name: &str,
         child: Arc<Child>,
         link: Box<dyn Link>,
+        recipe: &Recipe,
         enforcement: Option<Enforcement>,
     ) -> Self {
         Self {
             label: label(name, &child),
             child,
             link,
+            hosts: recipe.world.hosts.clone(),
             missed_job: false,
             birth: None,
             enforcement,
@@ -209,6 +215,11 @@ impl ProcessWorker {
                 FromWorker::Recv(wait) => {
                     let received = job.mail().recv(wait, self.child.vitals());
                     protocol::send_mail(&mut *self.link, job.number(), &received)
+                        .map_err(|error| self.buried(error))?;
+                }
+                FromWorker::Fetch(wanted) => {
+                    let fetched = job.mail().fetch(wanted, &self.hosts, &*self.child);
+                    protocol::send_fetched(&mut *self.link, job.number(), &fetched)
                         .map_err(|error| self.buried(error))?;
                 }
                 FromWorker::Panicked(message) => {

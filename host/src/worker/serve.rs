@@ -20,8 +20,10 @@ use super::serve_compiler::serve_compiler;
 use super::serve_forks::{Heirloom, serve_forks};
 use super::thread::ThreadWorker;
 use super::{HOST_STACK, Worker, panic_message};
+use crate::fetch::{Fetched, Halt, Wanted};
 use crate::folder::Grants;
 use crate::harden::{self, Seal};
+use crate::hosts::Hosts;
 use crate::job::Job;
 use crate::link::pipe::Pipe;
 use crate::link::protocol::{self, Birth, FromHost, FromWorker, Role, Setup};
@@ -311,7 +313,19 @@ impl Mail for Relay {
         match answer {
             Ok(FromHost::Mail(received)) => received,
             // The host is gone or confused; the job's end will find out which.
-            Ok(FromHost::Job { .. }) | Err(_) => Received::Closed,
+            Ok(FromHost::Job { .. } | FromHost::Fetched(_)) | Err(_) => Received::Closed,
+        }
+    }
+
+    fn fetch(&self, wanted: Wanted, _hosts: &Hosts, _halt: &dyn Halt) -> Fetched {
+        let sent = protocol::send_fetch(&mut **self.link(), self.job(), &wanted);
+        let answer = sent
+            .and_then(|()| self.link().receive())
+            .and_then(FromHost::decode);
+        match answer {
+            Ok(FromHost::Fetched(fetched)) => fetched,
+            // The same.
+            Ok(FromHost::Job { .. } | FromHost::Mail(_)) | Err(_) => Fetched::Interrupted,
         }
     }
 

@@ -4,6 +4,7 @@
 #![allow(dead_code, reason = "each test file uses another part of it")]
 
 pub(crate) mod everywhere;
+pub(crate) mod kit;
 pub(crate) mod preview2;
 
 use std::ffi::OsStr;

@@ -26,6 +26,11 @@ const READY: u8 = 2;
 const BIRTH: usize = 16 + 7 * 6;
 const JOB: u8 = 4;
 const REPLY: u8 = 5;
+const FETCH: u8 = 11;
+const FETCHED: u8 = 12;
+
+/// How the trailer of an answer begins that says that the request is refused.
+const REFUSED: u8 = 1;
 
 /// The trailer of a reply that says "done", and nothing of the time that it took.
 const ENDING: [u8; 46] = [0; 46];
@@ -59,7 +64,12 @@ fn serve() -> io::Result<()> {
     link.write_all(&frame(READY, 0, &[], &[0; BIRTH]))?;
     let mut count = 0_u32;
     loop {
-        let (kind, job, input) = match receive(&mut link) {
+        let Frame {
+            kind,
+            job,
+            body: input,
+            ..
+        } = match receive(&mut link) {
             Ok(frame) => frame,
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(()),
             Err(error) => return Err(error),
@@ -86,21 +96,34 @@ fn receive_artifact(socket: &UnixStream) -> io::Result<()> {
     Ok(())
 }
 
-/// Kind, job and body of a frame.
-fn receive(link: &mut UnixStream) -> io::Result<(u8, u64, Vec<u8>)> {
+/// A frame as it came.
+struct Frame {
+    kind: u8,
+    job: u64,
+    body: Vec<u8>,
+    trailer: Vec<u8>,
+}
+
+fn receive(link: &mut UnixStream) -> io::Result<Frame> {
     let mut header = [0; HEADER];
     link.read_exact(&mut header)?;
     let four = |at: usize| {
         u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]])
     };
-    let trailer = u64::from(u16::from_le_bytes([header[6], header[7]]));
+    let length = u64::from(u16::from_le_bytes([header[6], header[7]]));
     let job = u64::from(four(12)) | u64::from(four(16)) << 32;
     let mut body = Vec::new();
     Read::by_ref(link)
         .take(four(8).into())
         .read_to_end(&mut body)?;
-    io::copy(&mut Read::by_ref(link).take(trailer), &mut io::sink())?;
-    Ok((header[5], job, body))
+    let mut trailer = Vec::new();
+    Read::by_ref(link).take(length).read_to_end(&mut trailer)?;
+    Ok(Frame {
+        kind: header[5],
+        job,
+        body,
+        trailer,
+    })
 }
 
 fn frame(kind: u8, job: u64, body: &[u8], trailer: &[u8]) -> Vec<u8> {
@@ -165,6 +188,23 @@ fn commit(misdeed: Misdeed, link: &mut UnixStream, job: u64, good: Vec<u8>) -> i
             }
             link.write_all(&good)?;
         }
+        Misdeed::AsksForTheNetwork => {
+            for url in [
+                "http://127.0.0.1:1/",
+                "https://example.com/",
+                "file:///etc/passwd",
+            ] {
+                let head = format!(r#"{{"url":"{url}"}}"#);
+                let trailer = [&u64::MAX.to_le_bytes(), head.as_bytes()].concat();
+                link.write_all(&frame(FETCH, job, b"a body", &trailer))?;
+                let answer = receive(link)?;
+                if (answer.kind, answer.trailer.first()) != (FETCHED, Some(&REFUSED)) {
+                    hang();
+                }
+            }
+            link.write_all(&good)?;
+        }
+        Misdeed::ShortRequest => link.write_all(&frame(FETCH, job, b"", b"short"))?,
     }
     Ok(())
 }

@@ -64,6 +64,10 @@ pub(crate) enum Attack {
     Flood,
     /// Asks for mail without end, and takes none.
     Glutton,
+    /// Asks the host to fetch from where nobody allowed, and is honest if each time that is refused.
+    Beggar,
+    /// Asks for what is no request, and for what has no end: random heads and lengths, one after another.
+    Grabber,
 }
 
 /// How a job ended, as far as attacks differ.
@@ -92,7 +96,7 @@ pub(crate) enum Claim {
 }
 
 impl Attack {
-    pub(crate) const ALL: [Attack; 24] = [
+    pub(crate) const ALL: [Attack; 26] = [
         Self::Honest,
         Self::Noise,
         Self::Words,
@@ -117,6 +121,8 @@ impl Attack {
         Self::Exit,
         Self::Flood,
         Self::Glutton,
+        Self::Beggar,
+        Self::Grabber,
     ];
 
     pub(crate) fn named(name: &str) -> Option<Self> {
@@ -146,9 +152,9 @@ impl Attack {
     pub(crate) fn endings(self) -> &'static [Ending] {
         use Ending::{Deadline, Died, Garbled, Hung, Other, Output, Panicked};
         match self {
-            Self::Honest | Self::Noise | Self::Seals => &[Output],
+            Self::Honest | Self::Noise | Self::Seals | Self::Beggar => &[Output],
             Self::Words => &[Garbled, Died],
-            Self::Headers | Self::Impostor | Self::Prefix => &[Garbled],
+            Self::Headers | Self::Impostor | Self::Prefix | Self::Grabber => &[Garbled],
             Self::Heads | Self::Doubled => &[Garbled, Output],
             Self::Prophet => &[Output, Garbled],
             Self::Lengths => &[Garbled, Died, Output, Other, Deadline],
@@ -185,9 +191,13 @@ impl Attack {
     /// What is known of a good reply.
     pub(crate) fn claim(self) -> Claim {
         match self {
-            Self::Honest | Self::Noise | Self::Heads | Self::Doubled | Self::Late | Self::Exit => {
-                Claim::Input
-            }
+            Self::Honest
+            | Self::Noise
+            | Self::Heads
+            | Self::Doubled
+            | Self::Late
+            | Self::Exit
+            | Self::Beggar => Claim::Input,
             Self::Seals => Claim::Nothing,
             _ => Claim::Limit,
         }

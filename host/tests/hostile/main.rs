@@ -37,7 +37,7 @@ const STARTS: u64 = 100;
 /// A test and its name.
 type Test = (&'static str, fn());
 
-const TESTS: [Test; 3] = [
+const TESTS: [Test; 4] = [
     (
         "a_worker_that_never_says_that_it_is_ready_has_failed_to_start",
         a_worker_that_never_says_that_it_is_ready_has_failed_to_start,
@@ -49,6 +49,10 @@ const TESTS: [Test; 3] = [
     (
         "a_worker_that_attacks_before_it_is_ready_is_no_worker",
         a_worker_that_attacks_before_it_is_ready_is_no_worker,
+    ),
+    (
+        "a_hostile_worker_fetches_from_no_other_host_than_those_that_were_allowed",
+        a_hostile_worker_fetches_from_no_other_host_than_those_that_were_allowed,
     ),
 ];
 
@@ -184,6 +188,30 @@ fn a_worker_that_attacks_before_it_is_ready_is_no_worker() {
         siege::besiege_starts(&program, STARTS);
         before.await_return();
     });
+    assert_eq!(PANICS.load(Ordering::SeqCst), 0);
+}
+
+/// With a server that is allowed, and one beside it that is not. What the worker asks for, the job's input says.
+fn a_hostile_worker_fetches_from_no_other_host_than_those_that_were_allowed() {
+    let (_folder, program) = named(worker::FETCHING);
+    let (allowed, other) = (siege::counting_server(), siege::counting_server());
+    let pool = siege::fetching(&program, allowed.address);
+    let asked = |url: &str| siege::fetched(&pool, url);
+    for round in 1..=20 {
+        assert_eq!(
+            asked(&format!("http://{}/", allowed.address)),
+            0,
+            "answered"
+        );
+        assert_eq!(asked(&format!("http://{}/", other.address)), 1, "refused");
+        let around = format!("http://{}@{}/", allowed.address, other.address);
+        assert_eq!(asked(&around), 1, "refused");
+        let sent_on = format!("http://{}/{}", allowed.address, other.address);
+        assert_eq!(asked(&sent_on), 1, "refused");
+        assert_eq!(allowed.requests(), 2 * round);
+    }
+    assert_eq!(other.requests(), 0);
+    assert_eq!(pool.health().died, 0);
     assert_eq!(PANICS.load(Ordering::SeqCst), 0);
 }
 

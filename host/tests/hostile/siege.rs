@@ -4,14 +4,17 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use cofferdam::{
-    ByteSize, Cache, Completion, Death, Isolation, Job, Limits, LinkKind, Lost, Outbox, Outcome,
-    Pool, PoolBuilder, Prepared, RestartPolicy, StartMethod, WaitPolicy,
+    ByteSize, Cache, Compile, Completion, Death, Guest, Isolation, Job, Limits, LinkKind, Lost,
+    Outbox, Outcome, Pool, PoolBuilder, Prepared, RestartPolicy, StartMethod, WaitPolicy,
 };
 
 use crate::attack::{Attack, Claim, Ending};
@@ -50,13 +53,17 @@ static HEARD: AtomicU64 = AtomicU64::new(0);
 
 /// A builder of pools whose workers are this very program, or another name of it.
 pub(crate) fn hostile(program: &Path, wait: WaitPolicy) -> PoolBuilder {
+    besieged(Pool::builder(embedded("echo")), program, wait)
+}
+
+fn besieged(builder: PoolBuilder, program: &Path, wait: WaitPolicy) -> PoolBuilder {
     let patient = RestartPolicy {
         first_pause: Duration::from_millis(1),
         longest_pause: Duration::from_millis(1),
         quarantine_after: usize::MAX,
         ..RestartPolicy::default()
     };
-    Pool::builder(embedded("echo"))
+    builder
         .isolation(Isolation::Process)
         // A fork server is a program of the host's own choice as well, and makes the same link.
         .start(StartMethod::Exec)
@@ -72,6 +79,70 @@ pub(crate) fn hostile(program: &Path, wait: WaitPolicy) -> PoolBuilder {
             timeout: Some(PATIENCE),
             ..Limits::default()
         })
+}
+
+/// A server that says where it was asked to send a request on to, if anywhere, and counts.
+pub(crate) struct Counting {
+    pub(crate) address: SocketAddr,
+    requests: Arc<AtomicUsize>,
+}
+
+impl Counting {
+    pub(crate) fn requests(&self) -> usize {
+        self.requests.load(Ordering::SeqCst)
+    }
+}
+
+pub(crate) fn counting_server() -> Counting {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    let address = listener.local_addr().expect("it has an address");
+    let requests = Arc::new(AtomicUsize::new(0));
+    let seen = Arc::clone(&requests);
+    thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            seen.fetch_add(1, Ordering::SeqCst);
+            let mut line = String::new();
+            let mut lines = BufReader::new(&stream);
+            // To the end of the head: what was sent and not read would make the end of the connection a reset.
+            let _ = lines.read_line(&mut line);
+            while lines
+                .read_line(&mut String::new())
+                .is_ok_and(|length| length > 2)
+            {}
+            let elsewhere = line.split(' ').nth(1).unwrap_or("/");
+            let answer = match elsewhere.trim_start_matches('/') {
+                "" => "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n".to_owned(),
+                place => format!(
+                    "HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: http://{place}/\r\n\r\n"
+                ),
+            };
+            let _ = stream.write_all(answer.as_bytes());
+        }
+    });
+    Counting { address, requests }
+}
+
+/// A pool whose guest may fetch from one place, and whose workers are such a program.
+pub(crate) fn fetching(program: &Path, allowed: SocketAddr) -> Pool {
+    let text = r#"(module
+        (import "extism:host/env" "http_request" (func (param i64 i64) (result i64)))
+        (func (export "fetch")))"#;
+    let guest = Guest::from_bytes("a plugin", text.as_bytes()).expect("it is a plugin");
+    let host = allowed.to_string().parse().expect("it is a host");
+    besieged(Pool::builder(guest), program, WaitPolicy::Auto)
+        // This program is no compiler.
+        .compile(Compile::Inline)
+        .workers(1)
+        .allow_host(host)
+        .build()
+        .expect("the pool is built")
+}
+
+/// Has a worker ask for something; says how the answer begins that it had.
+pub(crate) fn fetched(pool: &Pool, url: &str) -> u8 {
+    let completion = pool.call(Job::new(url)).expect("it is taken");
+    let reply = completion.result.expect("its worker lives");
+    reply.output[0]
 }
 
 /// All that is needed to besiege this process.

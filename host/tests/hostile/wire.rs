@@ -47,6 +47,8 @@ pub(crate) mod kind {
     pub(crate) const RECV: u8 = 7;
     pub(crate) const LOG: u8 = 9;
     pub(crate) const PANICKED: u8 = 10;
+    pub(crate) const FETCH: u8 = 11;
+    pub(crate) const FETCHED: u8 = 12;
 }
 
 /// A word that each side has.
@@ -216,6 +218,23 @@ impl Wire {
             }
             self.consume();
         }
+    }
+
+    /// Waits for the next frame, whatever it is, and takes it: its kind, and how its trailer begins.
+    pub(crate) fn answer(&mut self) -> (u8, u8) {
+        self.await_frame();
+        let field = |at, length| self.theirs.ring_bytes(self.head.wrapping_add(at), length);
+        let header = field(0, HEADER);
+        let answer = (header[5], field(HEADER, 1)[0]);
+        let header = Header {
+            kind: header[5],
+            job: 0,
+            body: u32::from_le_bytes(header[8..12].try_into().expect("four bytes")),
+            trailer: u16::from_le_bytes(header[6..8].try_into().expect("two bytes")),
+        };
+        self.head = self.head.wrapping_add(header.record());
+        self.consume();
+        answer
     }
 
     /// Takes everything that is there, unseen.

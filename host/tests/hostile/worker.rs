@@ -30,6 +30,10 @@ pub(crate) const UNREADY: &str = "unready";
 /// The name under which this program serves as a fork server whose workers never say anything.
 pub(crate) const MUTE: &str = "mute";
 
+/// The name under which this program asks its host to fetch what its job's input says, and replies with how the answer
+/// begins.
+pub(crate) const FETCHING: &str = "fetching";
+
 /// After an attack that nobody need notice, so long passes until the process ends.
 const LINGER: Duration = Duration::from_millis(20);
 
@@ -55,6 +59,16 @@ pub(crate) fn serve() -> io::Result<ExitCode> {
         break_in(&mut wire, &mut rng);
     }
     wire.send(kind::READY, 0, &[], &[0; READY as usize]);
+    if program.ends_with(FETCHING) {
+        loop {
+            let job = wire.job();
+            wire.consume();
+            let url = String::from_utf8_lossy(&job.input);
+            wire.send(kind::FETCH, job.number, &[], &request(&url));
+            let (_, tag) = wire.answer();
+            wire.reply(job.number, &[tag]);
+        }
+    }
     let memories = Memories { mine, theirs };
     loop {
         let job = wire.job();
@@ -263,6 +277,8 @@ impl Attack {
             }
             Self::Exit => exit_in_the_middle(wire, job, rng),
             Self::Flood => flood(wire, job, rng),
+            Self::Beggar => beg(wire, job, rng),
+            Self::Grabber => grab(wire, job, rng),
             Self::Glutton => loop {
                 wire.send(kind::RECV, job.number, &[], &(-1_i64).to_le_bytes());
             },
@@ -406,6 +422,8 @@ fn talk(wire: &mut Wire, job: &Job, rng: &mut Rng) -> ! {
         kind::LOG,
         kind::READY,
         kind::PANICKED,
+        kind::FETCH,
+        kind::FETCHED,
         4,
         8,
         1,
@@ -582,10 +600,58 @@ fn exit_in_the_middle(wire: &mut Wire, job: &Job, rng: &mut Rng) {
     go(4);
 }
 
+/// The trailer of a request for this address, whose answer may be as long as it likes.
+fn request(url: &str) -> Vec<u8> {
+    let head = format!(r#"{{"url":"{url}"}}"#);
+    [&u64::MAX.to_le_bytes(), head.as_bytes()].concat()
+}
+
+fn beg(wire: &mut Wire, job: &Job, rng: &mut Rng) {
+    let urls = [
+        "http://127.0.0.1:1/",
+        "http://[::1]/",
+        "https://example.com/",
+        "http://169.254.169.254/latest/meta-data/",
+        "http://localhost:80@127.0.0.1/",
+        "file:///etc/passwd",
+        "socks5://127.0.0.1/",
+        "",
+    ];
+    for _ in 0..rng.u32(1..20) {
+        let url = rng.choice(urls).unwrap_or_default();
+        let body = up_to(rng, 3000);
+        wire.send(kind::FETCH, job.number, &body, &request(url));
+        let (kind, tag) = wire.answer();
+        if (kind, tag) != (kind::FETCHED, 1) {
+            wire.reply(job.number, format!("{url}: {tag}").as_bytes());
+            return;
+        }
+    }
+    wire.reply(job.number, &job.input);
+}
+
+fn grab(wire: &mut Wire, job: &Job, rng: &mut Rng) -> ! {
+    // Heads that are none are refused, those that are cut off or too long end the worker.
+    for _ in 0..rng.u32(0..20) {
+        let trailer = [bytes(rng, 8), up_to(rng, 3000)].concat();
+        let body = up_to(rng, 3000);
+        wire.send(kind::FETCH, job.number, &body, &trailer);
+        wire.take_all();
+    }
+    let trailer = match rng.bool() {
+        true => up_to(rng, 8),
+        false => bytes(rng, (32 << 10) + 9),
+    };
+    wire.send(kind::FETCH, job.number, &[], &trailer);
+    hang()
+}
+
 fn flood(wire: &mut Wire, job: &Job, rng: &mut Rng) -> ! {
-    let (kind, trailer): (u8, &[u8]) = match rng.u32(0..3) {
+    let begging = request("http://127.0.0.1:1/");
+    let (kind, trailer): (u8, &[u8]) = match rng.u32(0..4) {
         0 => (kind::POST, &[]),
         1 => (kind::LOG, &[0; 4]),
+        2 => (kind::FETCH, &begging),
         _ => (kind::RECV, &[0; 8]),
     };
     let most = rng.choice([10, 1000, 100_000]).unwrap_or_default();

@@ -49,6 +49,7 @@ impl Args {
             (!self.told.settings().is_empty(), "--config"),
             (self.region.is_some(), "--region"),
             (!self.told.dirs.is_empty(), "--dir"),
+            (!self.told.hosts.is_empty(), "--allow-host"),
             (self.seed.is_some(), "--seed"),
             (self.start.is_some(), "--start"),
             (self.limits.fuel.is_some(), "--fuel"),

@@ -100,11 +100,15 @@ pub enum Misdeed {
     Livelock,
     /// It replies well, after a GiB of garbage on its stdout and stderr.
     Noise,
+    /// It asks its host to fetch from hosts that were not allowed, and replies well if that was refused; else never.
+    AsksForTheNetwork,
+    /// It asks for something to be fetched, in a frame that is too short to say so.
+    ShortRequest,
 }
 
 impl Misdeed {
     /// All of them, in the order of the numbers that tell a worker what to do.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::ExitEarly,
         Self::ExitMidReply,
         Self::HalfAReply,
@@ -120,6 +124,8 @@ impl Misdeed {
         Self::LateReply,
         Self::Livelock,
         Self::Noise,
+        Self::AsksForTheNetwork,
+        Self::ShortRequest,
     ];
 
     /// The input of the job that is to meet it.

@@ -247,6 +247,22 @@ pub(super) const ENTRIES: &[Entry] = &[
     )
     .within(BRIEF),
     Entry::of_processes(
+        "W8.request",
+        "it asks for something to be fetched, in too short a frame",
+        native(Misdeed::ShortRequest),
+        GARBLED,
+    ),
+    Entry::of_processes(
+        "W8.network",
+        "it asks its host to fetch what nobody allowed",
+        native(Misdeed::AsksForTheNetwork),
+        Ends(WELL),
+    )
+    .tests(&[(
+        "tests/hostile/main.rs",
+        "a_hostile_worker_fetches_from_no_other_host_than_those_that_were_allowed",
+    )]),
+    Entry::of_processes(
         "W8.shared-memory",
         "the same through shared memory",
         Proof::Tested,

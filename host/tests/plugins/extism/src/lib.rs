@@ -90,6 +90,17 @@ pub fn hog(_: ()) -> FnResult<()> {
     }
 }
 
+/// Fetches, with the kit's own types: the status, a header and the body of the answer.
+#[cfg(feature = "http")]
+#[plugin_fn]
+pub fn fetch(url: String) -> FnResult<String> {
+    let request = HttpRequest::new(url).with_method("POST").with_header("X-Kit", "rust");
+    let answer = http::request(&request, Some("a body"))?;
+    let kind = answer.header("x-kind").unwrap_or("none");
+    let body = String::from_utf8(answer.body())?;
+    Ok(format!("{} {kind} {body}", answer.status_code()))
+}
+
 /// Panics.
 #[plugin_fn]
 pub fn panic(_: ()) -> FnResult<()> {
