@@ -7,6 +7,7 @@ use std::fmt;
 use std::net::Ipv6Addr;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 use serde::{Deserialize, Serialize};
 use ureq::http::Uri;
@@ -28,6 +29,7 @@ use crate::mail::printable;
 /// # Ok::<(), cofferdam::HostError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct AllowedHost {
     /// In small letters; an address of version 6 in brackets, in the one form that it has.
     name: String,
@@ -158,6 +160,20 @@ impl fmt::Display for AllowedHost {
     }
 }
 
+impl TryFrom<String> for AllowedHost {
+    type Error = HostError;
+
+    fn try_from(text: String) -> Result<Self, HostError> {
+        text.parse()
+    }
+}
+
+impl From<AllowedHost> for String {
+    fn from(host: AllowedHost) -> Self {
+        host.to_string()
+    }
+}
+
 impl AllowedHost {
     fn is(&self, name: &str, port: u16) -> bool {
         let is_named = match self.under {
@@ -172,8 +188,21 @@ impl AllowedHost {
 }
 
 /// All hosts that a guest may fetch from. Clones share them.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Hosts(Arc<[AllowedHost]>);
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Hosts {
+    list: Arc<[AllowedHost]>,
+    /// Names that are looked up at this moment for whoever has this list.
+    lookups: Arc<AtomicUsize>,
+}
+
+/// The same list, whoever looks names up by it.
+impl PartialEq for Hosts {
+    fn eq(&self, other: &Self) -> bool {
+        self.list == other.list
+    }
+}
+
+impl Eq for Hosts {}
 
 /// Why a place is not one of them.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -193,11 +222,19 @@ pub(crate) enum Stranger {
 
 impl From<&[AllowedHost]> for Hosts {
     fn from(hosts: &[AllowedHost]) -> Self {
-        Self(hosts.into())
+        Self {
+            list: hosts.into(),
+            lookups: Arc::default(),
+        }
     }
 }
 
 impl Hosts {
+    /// How many names are looked up at this moment.
+    pub(crate) fn lookups(&self) -> &Arc<AtomicUsize> {
+        &self.lookups
+    }
+
     /// Whether a guest may fetch from there.
     ///
     /// # Errors
@@ -208,10 +245,11 @@ impl Hosts {
             Some("https") => 443,
             _ => return Err(Stranger::NoPlace(shown(url))),
         };
-        let Some(host) = url.host().filter(|host| !host.is_empty()) else {
+        let host = url.host().filter(|host| !host.is_empty());
+        let Some((host, own)) = host.and_then(|host| Some((host, port_of(url, host)?))) else {
             return Err(Stranger::NoPlace(shown(url)));
         };
-        let port = url.port_u16().unwrap_or(port);
+        let port = own.unwrap_or(port);
         let bare = host
             .strip_prefix('[')
             .and_then(|host| host.strip_suffix(']'));
@@ -219,10 +257,10 @@ impl Hosts {
             Some(address) => format!("[{address}]"),
             None => host.to_ascii_lowercase(),
         };
-        if self.0.iter().any(|allowed| allowed.is(&name, port)) {
+        if self.list.iter().any(|allowed| allowed.is(&name, port)) {
             return Ok(());
         }
-        let named = match url.port_u16() {
+        let named = match own {
             Some(port) => format!("{name}:{port}"),
             None => name,
         };
@@ -230,6 +268,22 @@ impl Hosts {
             url: shown(url),
             host: printable(&named),
         })
+    }
+}
+
+/// The port that stands behind the host of an address, if any does; `None` where something else stands there, which the
+/// client would pass over and take the usual port.
+fn port_of(url: &Uri, host: &str) -> Option<Option<u16>> {
+    let place = url.authority()?.as_str();
+    let place = place.rsplit_once('@').map_or(place, |(_, place)| place);
+    match place.strip_prefix(host)? {
+        "" => Some(None),
+        rest => {
+            let digits = rest.strip_prefix(':')?;
+            let is_number = digits.bytes().all(|digit| digit.is_ascii_digit());
+            let port = digits.parse().ok().filter(|&port| is_number && port > 0)?;
+            Some(Some(port))
+        }
     }
 }
 
@@ -284,6 +338,9 @@ mod tests {
         }
         let loud: AllowedHost = "Example.COM".parse().unwrap();
         assert_eq!(loud.to_string(), "example.com");
+        let read = |text: &str| serde_json::from_str::<AllowedHost>(text);
+        assert_eq!(read(r#""example.com""#).unwrap().to_string(), "example.com");
+        assert!(read(r#""*""#).is_err());
         let long: AllowedHost = "[0:0:0:0:0:0:0:1]:80".parse().unwrap();
         assert_eq!(long.to_string(), "[::1]:80");
     }
@@ -349,6 +406,15 @@ mod tests {
         assert!(!admits(&["localhost:8080"], "http://localhost/"));
         assert!(!admits(&["localhost:8080"], "http://localhost:80801/"));
         assert!(admits(&["localhost:80"], "http://localhost/"));
+        for url in [
+            "http://localhost:80801/",
+            "http://localhost:+80/",
+            "http://localhost:0/",
+            "http://[a@localhost]/",
+        ] {
+            let is_admitted = |url: Uri| hosts(&["localhost:80", "localhost"]).admit(&url).is_ok();
+            assert!(!url.parse().is_ok_and(is_admitted), "{url}");
+        }
         assert!(admits(&["localhost:443"], "https://localhost/"));
         assert!(!admits(&["localhost:80"], "https://localhost/"));
     }

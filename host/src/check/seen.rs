@@ -148,8 +148,8 @@ impl Seen {
 
     /// Bytes that the guest said: its reply, its posted messages and its requests together.
     pub(super) fn said(&self) -> u64 {
-        let sent = self.weight.map_or(0, |weight| weight.sent);
-        self.output.len() as u64 + self.posted + sent
+        let told = self.weight.map_or(0, |weight| weight.said);
+        told.max(self.output.len() as u64 + self.posted)
     }
 
     /// One line that says how it ended.

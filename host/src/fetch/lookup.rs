@@ -8,6 +8,7 @@ use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use rustix::event::PollFlags;
 use ureq::Error;
@@ -29,11 +30,12 @@ pub(super) struct Lookup {
 /// Addresses of one name that are tried.
 const MOST_ADDRESSES: usize = 8;
 
-/// Names that are looked up at once in this process. The system cannot be told to stop: a lookup that nobody waits for
-/// any more ends when the system gives up, after some seconds, and until then it has a thread.
+/// Names that are looked up at once for the jobs of one pool; others wait. The system cannot be told to stop: a lookup
+/// that nobody waits for any more ends when the system gives up, after some seconds, and until then it has a thread.
 const MOST_AT_ONCE: usize = 64;
 
-static AT_ONCE: AtomicUsize = AtomicUsize::new(0);
+/// From one look at whether a place is free to the next.
+const PAUSE: Duration = Duration::from_millis(10);
 
 impl Lookup {
     pub(super) fn new(hosts: Hosts, halt: Arc<OwnedFd>) -> Self {
@@ -42,13 +44,17 @@ impl Lookup {
 
     /// Asks the system for the addresses of a name, in a thread of its own, since that cannot be interrupted.
     fn ask(&self, name: &str, port: u16) -> Result<Vec<SocketAddr>, Error> {
-        let Some(place) = Place::take() else {
-            let why = format!("{MOST_AT_ONCE} names are being looked up already: try again later");
-            return Err(io::Error::other(why).into());
-        };
         let (answer, heard) = crossbeam_channel::bounded(1);
         // It hangs up at its end, however that comes about.
         let (done, line) = io::pipe()?;
+        let place = loop {
+            if let Some(place) = Place::take(self.hosts.lookups()) {
+                break place;
+            }
+            if let Woken::Over = wait(&done, PollFlags::IN, &self.halt, Some(PAUSE))? {
+                return Err(over());
+            }
+        };
         let name = name.to_owned();
         std::thread::Builder::new()
             .name("cofferdam-lookup".to_owned())
@@ -94,18 +100,54 @@ impl Resolver for Lookup {
 }
 
 /// One of the lookups that there may be.
-struct Place;
+struct Place(Arc<AtomicUsize>);
 
 impl Place {
-    fn take() -> Option<Self> {
+    fn take(taken: &Arc<AtomicUsize>) -> Option<Self> {
         let one_more = |taken| (taken < MOST_AT_ONCE).then_some(taken + 1);
-        let taken = AT_ONCE.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_more);
-        taken.is_ok().then_some(Self)
+        taken
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_more)
+            .ok()
+            .map(|_| Self(Arc::clone(taken)))
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        AT_ONCE.fetch_sub(1, Ordering::SeqCst);
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::event::{EventfdFlags, eventfd};
+
+    use super::*;
+
+    #[test]
+    fn who_finds_every_place_taken_waits_until_one_is_free_or_the_job_is_over() {
+        let hosts = Hosts::default();
+        let mut places: Vec<Place> = (0..MOST_AT_ONCE)
+            .map(|_| Place::take(hosts.lookups()).unwrap())
+            .collect();
+        assert!(Place::take(hosts.lookups()).is_none());
+        // Another list has places of its own.
+        assert!(Place::take(Hosts::default().lookups()).is_some());
+        let halt = Arc::new(eventfd(0, EventfdFlags::CLOEXEC).unwrap());
+        let lookup = |halt: &Arc<OwnedFd>| Lookup::new(hosts.clone(), Arc::clone(halt));
+        let asking = lookup(&halt);
+        let asked = std::thread::spawn(move || asking.ask("127.0.0.1", 80));
+        std::thread::sleep(5 * PAUSE);
+        assert!(!asked.is_finished());
+        drop(places.pop());
+        assert_eq!(asked.join().unwrap().unwrap().len(), 1);
+
+        places.push(Place::take(hosts.lookups()).unwrap());
+        let asking = lookup(&halt);
+        let asked = std::thread::spawn(move || asking.ask("127.0.0.1", 80));
+        rustix::io::write(&*halt, &1u64.to_ne_bytes()).unwrap();
+        assert!(asked.join().unwrap().is_err());
+        drop(places);
+        assert_eq!(hosts.lookups().load(Ordering::SeqCst), 0);
     }
 }

@@ -18,6 +18,8 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use serde::Deserialize;
+use ureq::http::header::{HeaderMap, HeaderName, HeaderValue};
+use ureq::http::uri::InvalidUri;
 use ureq::http::{Method, Request, Response, Uri};
 use ureq::tls::TlsConfig;
 use ureq::unversioned::transport::{Connector, RustlsConnector};
@@ -97,8 +99,20 @@ struct Head {
 struct Order {
     url: Uri,
     method: Method,
-    headers: BTreeMap<String, String>,
+    headers: HeaderMap,
 }
+
+/// What can be asked for. CONNECT is not among them: it asks a server to be a way to others.
+const METHODS: [Method; 8] = [
+    Method::GET,
+    Method::HEAD,
+    Method::POST,
+    Method::PUT,
+    Method::DELETE,
+    Method::OPTIONS,
+    Method::TRACE,
+    Method::PATCH,
+];
 
 /// Headers that say how a request travels, and to whom: the host's to say, and left out where a guest gives them. With
 /// `host` it could have an answer of a server that was not allowed and stands behind the same address.
@@ -157,20 +171,33 @@ impl Order {
             method,
         } = serde_json::from_slice(head)
             .map_err(|error| format!("{CALL} was given no request: {error}"))?;
-        let refused = |why: &str| format!("{CALL} of {}: {why}", shortened(&url));
+        let url: Uri = url.parse().map_err(|error: InvalidUri| {
+            // Not all of it: a password may stand in it.
+            let place = url.rsplit_once('@').map_or(&*url, |(_, place)| place);
+            format!("{CALL} of {}: {error}", shortened(place))
+        })?;
+        let refused = |why: String| format!("{CALL} of {}: {why}", shown(&url));
         let method = method.unwrap_or_else(|| "GET".to_owned()).to_uppercase();
-        let method = method
-            .parse()
-            .ok()
-            // It asks a server to be a way to others.
-            .filter(|method| *method != Method::CONNECT)
-            .ok_or_else(|| refused("there is no such method"))?;
-        Ok(Self {
-            method,
-            headers: headers.unwrap_or_default(),
-            url: url
+        let method = METHODS
+            .into_iter()
+            .find(|known| known.as_str() == method)
+            .ok_or_else(|| refused("there is no such method".to_owned()))?;
+        let mut kept = HeaderMap::new();
+        for (name, value) in headers.unwrap_or_default() {
+            if OWN_HEADERS.contains(&&*name.to_ascii_lowercase()) {
+                continue;
+            }
+            let name: HeaderName = name
                 .parse()
-                .map_err(|error: ureq::http::uri::InvalidUri| refused(&error.to_string()))?,
+                .map_err(|_| refused(format!("`{}` is no header", shortened(&name))))?;
+            let value = HeaderValue::from_str(&value)
+                .map_err(|_| refused(format!("the header `{name}` has no such value")))?;
+            kept.append(name, value);
+        }
+        Ok(Self {
+            url,
+            method,
+            headers: kept,
         })
     }
 
@@ -194,8 +221,7 @@ impl Order {
         let dialer = Dialer::new(Arc::clone(halt)).chain(RustlsConnector::default());
         let agent = Agent::with_parts(config, dialer, Lookup::new(hosts.clone(), Arc::clone(halt)));
         let mut request = Request::builder().method(&self.method).uri(&self.url);
-        let is_own = |name: &str| OWN_HEADERS.contains(&&*name.to_ascii_lowercase());
-        for (name, value) in self.headers.iter().filter(|(name, _)| !is_own(name)) {
+        for (name, value) in &self.headers {
             request = request.header(name, value);
         }
         match body {
@@ -287,6 +313,36 @@ mod tests {
         order
             .send(b"", &Hosts::from(&[host][..]), &halt, tls)
             .and_then(|response| take_in(response, MOST_ANSWER))
+    }
+
+    #[test]
+    fn what_is_no_request_is_refused_with_what_is_wrong_and_no_password() {
+        for (head, why) in [
+            (
+                r#"{"url":"http://me:secret@a.example/","method":"CONNECT"}"#,
+                "no such method",
+            ),
+            (
+                r#"{"url":"http://a.example/","method":"PROPFIND"}"#,
+                "no such method",
+            ),
+            (r#"{"url":"http://me:secret@a.example/a b"}"#, "invalid"),
+            (
+                r#"{"url":"http://a.example/","headers":{"X-A":"a\r\nB: c"}}"#,
+                "`x-a` has no such value",
+            ),
+            (
+                r#"{"url":"http://a.example/","headers":{"X A":"a"}}"#,
+                "is no header",
+            ),
+            (r#"{"url":1}"#, "was given no request"),
+        ] {
+            let error = Order::read(head.as_bytes()).err().expect(head);
+            assert!(error.contains(why), "{head}: {error}");
+            assert!(!error.contains("secret"), "{error}");
+        }
+        let order = Order::read(br#"{"url":"http://a.example/","headers":{"Host":"b","X-A":"c"}}"#);
+        assert_eq!(order.ok().unwrap().headers.len(), 1);
     }
 
     fn trusting(certificate: &[u8]) -> RootCerts {

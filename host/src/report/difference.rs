@@ -2,8 +2,6 @@
 
 mod text;
 
-use std::collections::HashSet;
-
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -131,20 +129,12 @@ pub struct ContainmentChange {
 pub fn difference(before: &Comparison, after: &Comparison) -> Difference {
     let (mut only_before, mut only_after) = (Vec::new(), Vec::new());
     let mut rows = Vec::new();
-    let mut told = HashSet::new();
     for row in &after.rows {
         let id = row.id();
         match before.rows.iter().find(|other| other.id() == id) {
             // Another unit is another number, whatever its name.
             Some(other) if other.unit == row.unit => {
-                let mut difference = row_difference((before, other), (after, row));
-                // Rows of the same samples, which compare other arms of them, have the same numbers.
-                difference.arms.retain(|arm| {
-                    told.insert((row.series.as_str(), row.quantile.to_bits(), arm.arm))
-                });
-                if !difference.arms.is_empty() {
-                    rows.push(difference);
-                }
+                rows.push(row_difference((before, other), (after, row)));
                 only_before.extend(lone_arms(other, row));
                 only_after.extend(lone_arms(row, other));
             }

@@ -17,7 +17,7 @@ use super::entry::Door;
 use super::limiter::Limiter;
 use super::program::Linked;
 use super::state::{JobState, StoreState};
-use super::{Interrupt, Metering, Program, Weight, chain, extism, traps, wasi2};
+use super::{Interrupt, Metering, Program, Weight, chain, traps, wasi2};
 use crate::guest::Entry;
 use crate::job::{Job, Outcome, Phases, Reply, TrapKind};
 use crate::payload::Output;
@@ -192,7 +192,7 @@ impl Session {
             after: limiter.memories() as u64,
             charged: limiter.used() as u64,
             work: work.map_or(0, |fuel| fuel.saturating_sub(left)),
-            sent: extism::sent(store.data()),
+            said: (self.program.limits.output.as_len() - store.data().job.allowance) as u64,
         }
     }
 
@@ -723,7 +723,7 @@ mod tests {
                 // The table has five elements.
                 charged: (after << 16) + 40,
                 work: 0,
-                sent: 0,
+                said: 0,
             })
         };
         let posted: Vec<_> = posted.try_iter().collect();

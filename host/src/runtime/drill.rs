@@ -68,9 +68,9 @@ pub(crate) struct Weight {
     pub(crate) charged: u64,
     /// Fuel that the job took; 0 where none is counted.
     pub(crate) work: u64,
-    /// What counts towards [`Limits::output`](crate::Limits::output) and is in no message and no reply: the requests that
-    /// a plugin sent.
-    pub(crate) sent: u64,
+    /// What the job took of [`Limits::output`](crate::Limits::output): what it replied and posted, and what it sent to
+    /// other hosts.
+    pub(crate) said: u64,
 }
 
 /// How it begins as a message, so that nothing else that is posted is taken for it.
@@ -79,7 +79,7 @@ const WEIGHT: &[u8; 8] = b"\0weight:";
 impl Weight {
     fn to_bytes(self) -> Vec<u8> {
         let mut bytes = WEIGHT.to_vec();
-        for number in [self.before, self.after, self.charged, self.work, self.sent] {
+        for number in [self.before, self.after, self.charged, self.work, self.said] {
             bytes.extend(number.to_le_bytes());
         }
         bytes
@@ -90,13 +90,13 @@ impl Weight {
         let (numbers, []) = message.strip_prefix(WEIGHT)?.as_chunks() else {
             return None;
         };
-        let [before, after, charged, work, sent] = *<&[[u8; 8]; 5]>::try_from(numbers).ok()?;
+        let [before, after, charged, work, said] = *<&[[u8; 8]; 5]>::try_from(numbers).ok()?;
         Some(Self {
             before: u64::from_le_bytes(before),
             after: u64::from_le_bytes(after),
             charged: u64::from_le_bytes(charged),
             work: u64::from_le_bytes(work),
-            sent: u64::from_le_bytes(sent),
+            said: u64::from_le_bytes(said),
         })
     }
 }

@@ -34,8 +34,6 @@ pub(super) struct Plugin {
     error: u64,
     /// What the job fetched last: the body is a block of the heap.
     answer: Option<Answer>,
-    /// Bytes of all that the job asked for.
-    sent: u64,
 }
 
 /// The most bytes of variables, names included, as Extism has it where nobody says otherwise.
@@ -159,7 +157,6 @@ impl Plugin {
         self.output = (0, 0);
         self.error = 0;
         self.answer = None;
-        self.sent = 0;
     }
 
     /// What was said to have gone wrong.
@@ -173,11 +170,6 @@ pub(super) fn begin(store: &mut Store<StoreState>) {
     if let Some(plugin) = &mut store.data_mut().plugin {
         plugin.begin();
     }
-}
-
-/// Bytes of all that a job asked to be fetched.
-pub(super) fn sent(state: &StoreState) -> u64 {
-    state.plugin.as_ref().map_or(0, |plugin| plugin.sent)
 }
 
 /// What a job of such a plugin comes to: its output is said where it ends well.
@@ -366,7 +358,6 @@ fn http_request(mut guest: Guest<'_>, request: u64, body: u64) -> Result<u64> {
     let length = head.len().saturating_add(body.len());
     imports::spend(state, length)?;
     let plugin = state.plugin.get_or_insert_default();
-    plugin.sent = plugin.sent.saturating_add(length as u64);
     plugin.answer = None;
     // What of its memory is free can be used again.
     let most = (state.limiter.left() as u64).saturating_add(plugin.heap.size());

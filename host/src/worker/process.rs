@@ -18,7 +18,7 @@ use super::spawn::{self, REAP_PATIENCE, START_PATIENCE};
 use super::{Kill, KillSwitch, Recipe, Thrown, Worker};
 use crate::harden::Enforcement;
 use crate::hosts::Hosts;
-use crate::job::{Death, Job, Reply};
+use crate::job::{Death, Job, Limits, Reply};
 use crate::link::pipe::Pipe;
 use crate::link::protocol::{self, Birth, FromWorker, Role};
 use crate::link::shm::{self, Geometry};
@@ -77,6 +77,8 @@ pub(crate) struct ProcessWorker {
     link: Box<dyn Link>,
     /// What its guest may fetch from. The worker is not asked.
     hosts: Hosts,
+    /// What its jobs may use.
+    limits: Limits,
     missed_job: bool,
     /// When it came to be; `None` until it has said so.
     birth: Option<Birth>,
@@ -125,6 +127,7 @@ impl ProcessWorker {
             child,
             link,
             hosts: recipe.world.hosts.clone(),
+            limits: recipe.limits,
             missed_job: false,
             birth: None,
             enforcement,
@@ -190,6 +193,7 @@ impl ProcessWorker {
             }
         }
         let mut has_spoken = false;
+        let mut may_send = self.limits.output.as_len();
         loop {
             let frame = match self.link.receive() {
                 Ok(frame) => frame,
@@ -217,7 +221,15 @@ impl ProcessWorker {
                     protocol::send_mail(&mut *self.link, job.number(), &received)
                         .map_err(|error| self.buried(error))?;
                 }
-                FromWorker::Fetch(wanted) => {
+                FromWorker::Fetch(mut wanted) => {
+                    // A worker that is what it should be has counted so itself.
+                    let length = wanted.head.len().saturating_add(wanted.body.len());
+                    let Some(rest) = may_send.checked_sub(length) else {
+                        let why = "it wanted to send more than its job may say".to_owned();
+                        return Err(self.buried(LinkError::Garbled(why)));
+                    };
+                    may_send = rest;
+                    wanted.most = wanted.most.min(self.limits.memory.bytes());
                     let fetched = job.mail().fetch(wanted, &self.hosts, &*self.child);
                     protocol::send_fetched(&mut *self.link, job.number(), &fetched)
                         .map_err(|error| self.buried(error))?;

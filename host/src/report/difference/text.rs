@@ -110,9 +110,35 @@ fn value(name: &str, value: &Value) -> String {
     }
 }
 
+/// The rows without the arms that an earlier row of the same samples has: rows that compare other arms of them have
+/// the same numbers.
+fn told_once(rows: &[RowDifference]) -> Vec<RowDifference> {
+    let metric = |row: &RowDifference| row.id.split('[').next().map(str::to_owned);
+    let mut told: Vec<RowDifference> = Vec::new();
+    for row in rows {
+        let earlier = |arm: &ArmDifference| {
+            told.iter()
+                .any(|other| metric(other) == metric(row) && other.arms.contains(arm))
+        };
+        let arms: Vec<ArmDifference> = row
+            .arms
+            .iter()
+            .filter(|arm| !earlier(arm))
+            .cloned()
+            .collect();
+        if !arms.is_empty() {
+            told.push(RowDifference {
+                arms,
+                ..row.clone()
+            });
+        }
+    }
+    told
+}
+
 /// The rows, those of the control left away: it is the arm below once more.
 fn rows(page: &mut Page, rows: &[RowDifference]) {
-    let mut lines: Vec<[String; 6]> = rows.iter().flat_map(lines).collect();
+    let mut lines: Vec<[String; 6]> = told_once(rows).iter().flat_map(lines).collect();
     page.gap();
     if lines.is_empty() {
         page.sentence("No row is in both.");
