@@ -115,6 +115,21 @@ fn a_guest_that_only_makes_garbage_is_stopped_at_its_deadline() {
 }
 
 #[test]
+fn what_only_instructions_show_is_found_too() {
+    for body in [
+        r#"(func (export "handle") (result i32)
+            (drop (ref.is_null (ref.null extern)))
+            (call $say (i32.const 65))
+            (i32.const 0))"#,
+        r#"(func (export "handle") (result i32)
+            (block $caught (try_table (catch_all $caught) (call $say (i32.const 65))))
+            (i32.const 0))"#,
+    ] {
+        everywhere(&guest("", body), |builder| builder, b"", &output("A"));
+    }
+}
+
+#[test]
 fn a_null_that_is_followed_is_a_trap() {
     let guest = guest(
         CELL,

@@ -364,8 +364,8 @@ impl Reader {
 }
 
 /// Whether something of these sections lies on the heap of a garbage collector. Code that makes such things has to
-/// name a type or a tag. What only catches all exceptions, and has no tag to throw one by, goes unnoticed here, and the
-/// compiler refuses it: instructions are not read, of which a large module has millions.
+/// name a type or a tag. What only catches all exceptions, and has no tag to throw one by, goes unnoticed here, since
+/// instructions are not read, of which a large module has millions; the compiler then refuses it, and is asked again.
 fn needs_a_collector(payload: &Payload<'_>) -> Result<bool, BinaryReaderError> {
     let of_reference = |ty: RefType| !ty.is_func_ref();
     let of_value = |ty: ValType| match ty {

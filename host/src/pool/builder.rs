@@ -416,7 +416,7 @@ impl PoolBuilder {
             .clone()
             .unwrap_or_else(Wishes::own_program);
         let compile = self.compile.unwrap_or_else(|| usual(self.isolation));
-        let apart = |limits| {
+        let apart = |limits, settings| {
             let compiler = Compiler {
                 program: &worker_program,
                 limits,
@@ -427,7 +427,7 @@ impl PoolBuilder {
         let artifact = match compile {
             // What is built in came with this program.
             Compile::Isolated(limits) if !guest.is_built_in() => {
-                let apart = || apart(limits);
+                let apart = |settings| apart(limits, settings);
                 let origin = match self.isolation {
                     Isolation::Thread => Origin::Vetted(&apart),
                     Isolation::Process => Origin::Apart(&apart),

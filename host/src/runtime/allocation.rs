@@ -112,6 +112,15 @@ impl Demand {
         self.footprint.managed
     }
 
+    /// The same of a guest that needs a collector; `None` if it does anyway.
+    pub(super) fn with_collector(self) -> Option<Self> {
+        let footprint = Footprint {
+            managed: true,
+            ..self.footprint
+        };
+        (!self.footprint.managed).then_some(Self { footprint, ..self })
+    }
+
     /// The same for so many instances.
     #[cfg(test)]
     pub(crate) fn with_instances(self, instances: u32) -> Self {

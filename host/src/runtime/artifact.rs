@@ -40,8 +40,8 @@ pub(crate) enum Provenance {
     },
 }
 
-/// Compiles a guest in another process.
-pub(crate) type Apart<'a> = &'a dyn Fn() -> Result<Vec<u8>, RuntimeError>;
+/// Compiles a guest in another process, by these settings.
+pub(crate) type Apart<'a> = &'a dyn Fn(Settings) -> Result<Vec<u8>, RuntimeError>;
 
 /// Who compiles a guest, and so who may map what comes out.
 ///
@@ -124,6 +124,24 @@ impl Artifact {
         cache: &Cache,
         origin: Origin<'_>,
     ) -> Result<Self, RuntimeError> {
+        let plain = Self::prepare_by(guest, settings, cache, origin);
+        match (plain, settings.with_collector()) {
+            // What its sections do not show, its instructions may want: a null of another type, a handler of whatever
+            // exception. The compiler knows, and to ask it twice costs nobody anything whose module is sound.
+            (Err(RuntimeError::Invalid(why)), Some(settings)) => {
+                Self::prepare_by(guest, settings, cache, origin)
+                    .map_err(|_| RuntimeError::Invalid(why))
+            }
+            (plain, _) => plain,
+        }
+    }
+
+    fn prepare_by(
+        guest: &Guest,
+        settings: Settings,
+        cache: &Cache,
+        origin: Origin<'_>,
+    ) -> Result<Self, RuntimeError> {
         let start = Instant::now();
         let engine = settings.compiler()?;
         let fingerprint = fingerprint(&engine);
@@ -134,9 +152,9 @@ impl Artifact {
             Ok(None) | Err(_) => {
                 let code = match origin {
                     Origin::Own => compiled(&engine, guest.wasm())?,
-                    Origin::Apart(apart) => apart()?,
+                    Origin::Apart(apart) => apart(settings)?,
                     Origin::Vetted(apart) => {
-                        drop(apart()?);
+                        drop(apart(settings)?);
                         compiled(&engine, guest.wasm())?
                     }
                 };

@@ -58,6 +58,12 @@ impl Settings {
         }
     }
 
+    /// The same with a garbage collector; `None` if there is one.
+    pub(super) fn with_collector(self) -> Option<Self> {
+        let demand = self.demand.with_collector()?;
+        Some(Self { demand, ..self })
+    }
+
     fn config(self) -> Config {
         let mut config = Config::new();
         let managed = self.demand.is_managed();
