@@ -163,7 +163,9 @@ impl Attack {
             Self::Talk => &[Garbled, Panicked, Died],
             Self::Late => &[Deadline, Output],
             Self::Holes | Self::Afterwards | Self::Flips => &[Garbled, Output, Other, Deadline],
-            Self::Wakes | Self::Hang | Self::Flood | Self::Glutton => &[Deadline],
+            Self::Wakes | Self::Hang | Self::Glutton => &[Deadline],
+            // Garbled, where it is requests and what it may say is used up.
+            Self::Flood => &[Deadline, Garbled],
             // On a busy machine the deadline may come before it has stopped itself.
             Self::Stop => &[Hung, Deadline],
             Self::Exit => &[Died, Garbled, Output],
