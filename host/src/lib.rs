@@ -95,7 +95,7 @@ pub use options::{
 };
 pub use pool::{
     Batch, BuildError, Completion, Health, Incident, Lost, Ordered, Pool, PoolBuilder, Prepared,
-    RestartPolicy, Stopper, SubmitError, Ticket, Unordered, WorkerInfo,
+    RestartPolicy, Stopper, SubmitError, Surroundings, Ticket, Unordered, WorkerInfo,
 };
 pub use region::{Region, RegionAccess, RegionError};
 pub use runtime::{Cache, InstancePolicy, Metering, RuntimeError};

@@ -122,27 +122,15 @@ impl<'a> Bench<'a> {
 
     fn builder(&self, wanted: Wanted, drill: Drill) -> PoolBuilder {
         let suite = self.suite;
-        let mut builder = Pool::builder(suite.guest.clone())
+        let builder = Pool::builder(suite.guest.clone())
             .isolation(wanted.place.isolation)
             .instance(wanted.place.instance)
             .limits(wanted.limits)
             .workers(wanted.workers)
             .seed(wanted.seed)
-            .args(suite.args.iter().cloned())
+            .surroundings(suite.surroundings.clone())
             .cache(self.options.cache.clone())
             .drill(Some(drill));
-        for (key, value) in &suite.env {
-            builder = builder.env(key, value);
-        }
-        for (key, value) in &suite.config {
-            builder = builder.config(key, value);
-        }
-        for folder in &suite.dirs {
-            builder = builder.dir(folder.clone());
-        }
-        for host in &suite.hosts {
-            builder = builder.allow_host(host.clone());
-        }
         match &self.options.worker_program {
             Some(program) => builder.worker_program(program),
             None => builder,

@@ -154,10 +154,11 @@ impl Finding {
 /// A case's input as one can type it, where `cofferdam run` does the same without further options.
 fn typed(suite: &Suite, case: &Case) -> Option<String> {
     const MOST: usize = 200;
-    let is_told = !suite.args.is_empty()
-        || !suite.env.is_empty()
-        || !suite.dirs.is_empty()
-        || !suite.hosts.is_empty()
+    let around = &suite.surroundings;
+    let is_told = !around.args.is_empty()
+        || !around.env.is_empty()
+        || !around.dirs.is_empty()
+        || !around.hosts.is_empty()
         || suite.seed.is_some();
     let is_plain = matches!(
         suite.guest.entry(),

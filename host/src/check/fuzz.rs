@@ -11,7 +11,6 @@ use super::runs::Fuzzed;
 use super::seen::{Given, Pending, beginning, hand_in};
 use crate::job::{Limits, Outcome};
 use crate::options::Isolation;
-use crate::runtime::InstancePolicy;
 
 impl Bench<'_> {
     /// The same random inputs in both isolations.
@@ -38,12 +37,8 @@ impl Bench<'_> {
         if inputs.is_empty() || self.stopped().is_some() {
             return Ok(fuzzed);
         }
-        let of = |isolation| Place {
-            isolation,
-            instance: InstancePolicy::Fresh,
-        };
-        let threads = self.pool(Wanted::one(of(Isolation::Thread), limits, seed))?;
-        let processes = self.pool(Wanted::one(of(Isolation::Process), limits, seed))?;
+        let threads = self.pool(Wanted::one(Place::fresh(Isolation::Thread), limits, seed))?;
+        let processes = self.pool(Wanted::one(Place::fresh(Isolation::Process), limits, seed))?;
         let begun = Instant::now();
         for (number, input) in inputs.iter().enumerate() {
             let [one, other] = [&threads, &processes]
@@ -61,7 +56,7 @@ impl Bench<'_> {
                         ..limits
                     };
                     let mut again = |isolation| {
-                        let pool = self.pool(Wanted::one(of(isolation), longer, seed))?;
+                        let pool = self.pool(Wanted::one(Place::fresh(isolation), longer, seed))?;
                         Ok::<_, CheckError>(hand_in(&pool, &Given::input(input)).map(Pending::wait))
                     };
                     match (again(Isolation::Thread)?, again(Isolation::Process)?) {

@@ -16,7 +16,7 @@ use super::seen::{Given, Seen};
 use crate::job::{Limits, Outcome, TrapKind};
 use crate::options::Isolation;
 use crate::pool::Pool;
-use crate::runtime::{Drill, InstancePolicy};
+use crate::runtime::Drill;
 use crate::units::ByteSize;
 
 /// How the limits of a call differ from those of its case.
@@ -98,7 +98,7 @@ impl Bench<'_> {
         must: Must,
     ) -> Result<Option<Finding>, CheckError> {
         let mut both: Vec<Seen> = Vec::new();
-        for place in Isolation::ALL.map(fresh) {
+        for place in Isolation::ALL.map(Place::fresh) {
             let wanted = Wanted::one(place, limits, self.suite.seed);
             let seen = run(&self.pool_for_once(wanted, Drill::Weigh)?, case);
             checked.jobs += 1;
@@ -175,18 +175,11 @@ impl Bench<'_> {
             fuel: case.limits.fuel.or(Some(FUEL)),
             ..case.limits
         };
-        let wanted = Wanted::one(fresh(Isolation::Thread), limits, self.suite.seed);
+        let wanted = Wanted::one(Place::fresh(Isolation::Thread), limits, self.suite.seed);
         let pool: Pool = self.pool_for_once(wanted, Drill::Weigh)?;
         let seen = run(&pool, case);
         checked.jobs += 1;
         Ok(seen.weight.map(|weight| weight.work))
-    }
-}
-
-fn fresh(isolation: Isolation) -> Place {
-    Place {
-        isolation,
-        instance: InstancePolicy::Fresh,
     }
 }
 

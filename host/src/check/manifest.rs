@@ -16,6 +16,7 @@ use crate::folder::{Folder, FolderError};
 use crate::guest::{Entry, Guest, GuestSource, LoadError, Packed};
 use crate::hosts::AllowedHost;
 use crate::job::{Limits, Outbox, Outcome};
+use crate::pool::Surroundings;
 use crate::units::{ByteSize, TimeSpan};
 
 /// Why there is nothing to check.
@@ -178,11 +179,13 @@ impl Suite {
         Ok(Self {
             guest: Guest::load_with(&source, entry)?,
             cases,
-            args: written.args,
-            env: written.env.into_iter().collect(),
-            config: written.config.into_iter().collect(),
-            dirs,
-            hosts,
+            surroundings: Surroundings {
+                args: written.args,
+                env: written.env.into_iter().collect(),
+                config: written.config.into_iter().collect(),
+                dirs,
+                hosts,
+            },
             named: named(guest, manifest, folder),
             seed: written.seed,
         })

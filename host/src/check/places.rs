@@ -16,6 +16,14 @@ pub struct Place {
 }
 
 impl Place {
+    /// With a new instance for each job.
+    pub(super) const fn fresh(isolation: Isolation) -> Self {
+        Self {
+            isolation,
+            instance: InstancePolicy::Fresh,
+        }
+    }
+
     /// All that there are for this guest, the plainest first.
     pub(super) fn all(guest: &Guest) -> Vec<Self> {
         let may_be = |policy: &InstancePolicy| match policy {

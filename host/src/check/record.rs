@@ -25,7 +25,7 @@ use super::suite::Suite;
 use crate::job::{Job, Limits, Outbox, Outcome};
 use crate::options::Isolation;
 use crate::pool::{Completion, Lost, Pool};
-use crate::runtime::{Drill, InstancePolicy, Told};
+use crate::runtime::{Drill, Told};
 use crate::units::ByteSize;
 
 /// What cases were told and said: one JSON object a line.
@@ -202,14 +202,6 @@ impl Heard {
     }
 }
 
-/// Where cases are recorded, and where they are replayed.
-fn fresh(isolation: Isolation) -> Place {
-    Place {
-        isolation,
-        instance: InstancePolicy::Fresh,
-    }
-}
-
 /// Runs each case once in a thread, on a fresh instance, and notes what passes between it and the host. `told` hears
 /// when a case is done. Where a signal ends it ([`Options::stop`]) that comes back in place of a record.
 ///
@@ -226,7 +218,7 @@ pub fn record(
         if let Some(signal) = bench.stopped() {
             return Ok(Err(signal));
         }
-        let wanted = Wanted::one(fresh(Isolation::Thread), case.limits, suite.seed);
+        let wanted = Wanted::one(Place::fresh(Isolation::Thread), case.limits, suite.seed);
         let pool = bench.pool_for_once(wanted, Drill::Record)?;
         let (job, outbox) = Job::new(case.input.as_slice()).with_inbox();
         let messages = case.messages.iter().map(Vec::as_slice);
@@ -478,7 +470,7 @@ impl Recorded {
                 Heard::MOST_EVENTS,
                 ByteSize::from_bytes(Heard::MOST_BYTES as u64)
             );
-            let place = fresh(Isolation::Thread);
+            let place = Place::fresh(Isolation::Thread);
             let finding = Finding::of(suite, &case, place, Call::Replayed, (Sort::Replay, what));
             return Ok(Checked {
                 jobs: 0,
@@ -499,7 +491,7 @@ impl Recorded {
             jobs: 0,
             ..Checked::of(&case, Seen::ended(Err(Lost::Cancelled)))
         };
-        for place in Isolation::ALL.map(fresh) {
+        for place in Isolation::ALL.map(Place::fresh) {
             // The seed is what it was: in the record.
             let pool = bench.pool_for_once(Wanted::one(place, limits, None), Drill::Replay)?;
             let (job, outbox) = Job::new(case.input.as_slice()).with_inbox();

@@ -129,10 +129,7 @@ impl Bench<'_> {
         seen: &Seen,
         growth: &Growth,
     ) -> Result<(Sort, String), CheckError> {
-        let plainest = Place {
-            isolation: Isolation::Thread,
-            instance: InstancePolicy::Fresh,
-        };
+        let plainest = Place::fresh(Isolation::Thread);
         let lines = first.difference(seen);
         let again = self.alone(plainest, case, self.suite.seed)?;
         let once_more = self.alone(plainest, case, self.suite.seed)?;
@@ -155,10 +152,7 @@ impl Bench<'_> {
                 ),
             ));
         }
-        let fresh = Place {
-            instance: InstancePolicy::Fresh,
-            ..place
-        };
+        let fresh = Place::fresh(place.isolation);
         if place.instance == InstancePolicy::Reused
             && self.alone(fresh, case, self.suite.seed)?.agrees(first)
         {

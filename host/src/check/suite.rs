@@ -1,9 +1,8 @@
 //! A guest with its cases.
 
 use super::Case;
-use crate::folder::Folder;
 use crate::guest::Guest;
-use crate::hosts::AllowedHost;
+use crate::pool::Surroundings;
 
 /// The manifest that is looked for where none is named.
 pub const MANIFEST: &str = "cofferdam.toml";
@@ -17,16 +16,8 @@ pub struct Suite {
     pub guest: Guest,
     /// Its cases, in the order in which they were written.
     pub cases: Vec<Case>,
-    /// A command's arguments.
-    pub args: Vec<String>,
-    /// A command's environment.
-    pub env: Vec<(String, String)>,
-    /// An Extism plugin's settings.
-    pub config: Vec<(String, String)>,
-    /// Folders that it may use. What a run writes there, the next one finds.
-    pub dirs: Vec<Folder>,
-    /// Hosts that an Extism plugin may fetch from. They are asked in each of many runs.
-    pub hosts: Vec<AllowedHost>,
+    /// What it finds around it.
+    pub surroundings: Surroundings,
     /// Words after `cofferdam check` that name this suite, for commands that look again.
     pub named: Vec<String>,
     /// What makes the guest's random bytes and clock reproducible, if anything does.

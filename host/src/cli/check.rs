@@ -236,13 +236,13 @@ fn once(args: &Args, stop: &Receiver<i32>) -> Result<Exit, Failure> {
     suite.named.extend(args.limits.typed());
     for folder in &args.dirs {
         suite.named.extend(["--dir".to_owned(), folder.to_string()]);
-        suite.dirs.push(folder.clone());
+        suite.surroundings.dirs.push(folder.clone());
     }
     for host in &args.hosts {
         suite
             .named
             .extend(["--allow-host".to_owned(), host.to_string()]);
-        suite.hosts.push(host.clone());
+        suite.surroundings.hosts.push(host.clone());
     }
     if let Some(path) = &args.replay {
         return replay(args, &suite, path, stop);

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use cofferdam::experiment::{
-    Budget, Collected, Plan, Rigging, Runner, Selection, Subject, Surroundings, serve_trial,
+    Budget, Collected, Plan, Rigging, Runner, Selection, Subject, serve_trial,
 };
 use cofferdam::machine::Machine;
 use cofferdam::report::{Circumstances, Comparison, analyse, ending, render, short_time};
@@ -21,7 +21,7 @@ use super::common::{
     width,
 };
 use super::exports::{ExportArgs, TrustArg};
-use super::guest::{GuestArgs, TWO_INPUTS, Told, ToldArgs};
+use super::guest::{GuestArgs, TWO_INPUTS, ToldArgs};
 use super::input::{InputArgs, STDIN};
 use super::signals::signals;
 
@@ -112,18 +112,7 @@ pub(crate) fn compare(args: &Args) -> Result<Exit, Failure> {
     let gates = args.exports.gates(false)?;
     let source = args.source();
     let guest = Guest::load_with(&source, args.guest.entry())?;
-    let Told {
-        args: words,
-        env,
-        config,
-    } = args.told.told(&guest)?;
-    let surroundings = Surroundings {
-        args: words,
-        env,
-        config,
-        dirs: args.told.dirs.clone(),
-        hosts: args.told.hosts.clone(),
-    };
+    let surroundings = args.told.told(&guest)?;
     if !guest.entry().may_be_reused() {
         complain(&format!(
             "{} is a command, which gets a fresh instance for each job: rows of reused instances measure the same",
@@ -158,8 +147,8 @@ pub(crate) fn compare(args: &Args) -> Result<Exit, Failure> {
     // has to do it again.
     let mut trouble = None;
     let mut enforcement = None;
-    let builder = surroundings
-        .around(Pool::builder(guest.clone()))
+    let builder = Pool::builder(guest.clone())
+        .surroundings(surroundings)
         .limits(limits)
         .hardening(args.hardening.into());
     // First apart, where a module that is a trap for compilers is caught; then as trials take it, which are

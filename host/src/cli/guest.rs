@@ -1,6 +1,6 @@
 //! Which guest, how a job enters it, and what it is told beside its input: shared by the commands that run one.
 
-use cofferdam::{AllowedHost, Entry, Folder, Guest, GuestSource, Packed};
+use cofferdam::{AllowedHost, Entry, Folder, Guest, GuestSource, Packed, Surroundings};
 
 use super::Failure;
 
@@ -89,13 +89,6 @@ impl GuestArgs {
 pub(crate) const TWO_INPUTS: &str =
     "the words after `--` are the input of the only job: leave out either them or the other input";
 
-/// What a guest is told.
-pub(crate) struct Told {
-    pub(crate) args: Vec<String>,
-    pub(crate) env: Vec<(String, String)>,
-    pub(crate) config: Vec<(String, String)>,
-}
-
 /// What a command is told.
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Guest")]
@@ -140,11 +133,11 @@ impl ToldArgs {
         (is_invoked && !self.args.is_empty()).then(|| self.args.join(" "))
     }
 
-    /// What a guest of this entry is told: arguments, variables and settings.
+    /// What a guest of this entry finds around it.
     ///
     /// # Errors
     /// For one that would not hear it.
-    pub(crate) fn told(&self, guest: &Guest) -> Result<Told, Failure> {
+    pub(crate) fn told(&self, guest: &Guest) -> Result<Surroundings, Failure> {
         if !self.config.is_empty() && !matches!(guest.entry(), Entry::Extism { .. }) {
             return Err(Failure::usage(format!(
                 "--config goes with Extism plugins, and {} is {}",
@@ -173,10 +166,12 @@ impl ToldArgs {
             Entry::Start | Entry::Run => self.args.clone(),
             _ => Vec::new(),
         };
-        Ok(Told {
+        Ok(Surroundings {
             args,
             env: self.env.clone(),
             config: self.config.clone(),
+            dirs: self.dirs.clone(),
+            hosts: self.hosts.clone(),
         })
     }
 }

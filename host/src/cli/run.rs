@@ -22,7 +22,7 @@ use super::common::{
     CacheArgs, HardeningArg, InstanceArg, IsolationArg, LimitArgs, LinkArg, STDIN_TWICE, StartArg,
     WaitArg, complain, cpus,
 };
-use super::guest::{GuestArgs, TWO_INPUTS, Told, ToldArgs};
+use super::guest::{GuestArgs, TWO_INPUTS, ToldArgs};
 use super::input::{InputArgs, Item, Source};
 use super::signals::signals;
 use native::NativeArgs;
@@ -265,7 +265,7 @@ impl Args {
     /// The pool of a guest.
     fn guest(&self) -> Result<Begun, Failure> {
         let guest = self.guest.load()?;
-        let Told { args, env, config } = self.told.told(&guest)?;
+        let surroundings = self.told.told(&guest)?;
         let is_command = guest.entry().is_command();
         if is_command && matches!(self.instance, InstanceArg::Reused) {
             return Err(Failure::usage(format!(
@@ -274,19 +274,7 @@ impl Args {
             )));
         }
         let numbers = self.told.numbers(guest.entry());
-        let mut builder = Pool::builder(guest).args(args);
-        for (key, value) in env {
-            builder = builder.env(key, value);
-        }
-        for (key, value) in config {
-            builder = builder.config(key, value);
-        }
-        for folder in &self.told.dirs {
-            builder = builder.dir(folder.clone());
-        }
-        for host in &self.told.hosts {
-            builder = builder.allow_host(host.clone());
-        }
+        let mut builder = Pool::builder(guest).surroundings(surroundings);
         if let Some(path) = &self.region {
             builder = builder.region(&region_of(path)?);
         }

@@ -31,7 +31,6 @@ mod schedule;
 mod sharing;
 mod start;
 mod stream;
-mod surroundings;
 mod throughput;
 mod trial;
 mod vocabulary;
@@ -60,7 +59,6 @@ pub use pairing::{Paired, paired};
 pub use plan::{Plan, Rigging, Selection, Subject, UnknownExperiment};
 pub use runner::{Progress, Runner};
 pub use schedule::Ended;
-pub use surroundings::Surroundings;
 pub use trial::serve_trial;
 pub use vocabulary::{Arm, Budget, FailedTrial, Identity, Param, Sharing, Unit};
 

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Budget, Effort, PARTS, Part, Surroundings};
+use super::{Budget, Effort, PARTS, Part};
 use crate::guest::Guest;
 use crate::job::Limits;
 use crate::machine::memory_available;
 use crate::options::Hardening;
+use crate::pool::Surroundings;
 use crate::runtime::{Cache, InstancePolicy};
 
 /// The guest and the work that it is compared on.

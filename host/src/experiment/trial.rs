@@ -15,13 +15,13 @@ use sha2::{Digest, Sha256};
 
 use super::containment::{self, Sighting};
 use super::scaling::{self, Cell};
-use super::{Arm, Effort, Fault, PARTS, PartWork, Samples, Surroundings};
+use super::{Arm, Effort, Fault, PARTS, PartWork, Samples};
 use crate::exit_code::Exit;
 use crate::guest::{Entry, Guest};
 use crate::harden::Legibility;
 use crate::job::{Job, Limits, Outcome, Reply};
 use crate::options::Isolation;
-use crate::pool::{Completion, Pool, PoolBuilder};
+use crate::pool::{Completion, Pool, PoolBuilder, Surroundings};
 use crate::runtime::{
     Artifact, Cache, Demand, Drill, InstancePolicy, Metering, Origin, Settings, Weight,
 };
@@ -319,7 +319,7 @@ impl Bench {
         let way = self.order.arm.way();
         let builder = Pool::builder(guest.clone());
         let builder = match self.is_own(guest) {
-            true => self.order.surroundings.around(builder),
+            true => builder.surroundings(self.order.surroundings.clone()),
             false => builder,
         };
         builder
@@ -368,12 +368,10 @@ impl Bench {
         let artifact = Artifact::prepare(guest, settings, cache, Origin::Own)
             .map_err(|error| error.to_string())?;
         let way = self.order.arm.way();
-        let surroundings = match self.is_own(guest) {
-            true => self.order.surroundings.clone(),
-            false => Surroundings::default(),
-        };
+        let builder = self.builder(guest, 1);
+        let asked = |error: crate::pool::BuildError| error.to_string();
         let wishes = Wishes {
-            world: surroundings.world(guest),
+            world: builder.world(guest).map_err(asked)?,
             isolation: way.isolation,
             start: crate::worker::Start::Only(way.start),
             link: way.link,
@@ -384,7 +382,7 @@ impl Bench {
             instance,
             drill,
             region: None,
-            folders: surroundings.grants().map_err(|error| error.to_string())?,
+            folders: builder.folders(guest).map_err(|error| error.to_string())?,
             hardening: self.order.effort.hardening,
             legibility: Legibility::Open,
             worker_program: Wishes::own_program(),

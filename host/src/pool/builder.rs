@@ -15,6 +15,7 @@ use super::policy::RestartPolicy;
 use super::prepared::{Made, Prepared};
 use super::shared::{Incident, Listener, NextRound, Shared};
 use super::supervisor::{Place, Supervisor};
+use super::surroundings::Surroundings;
 use crate::folder::{Folder, FolderError, Grants};
 use crate::guest::Guest;
 use crate::harden::Legibility;
@@ -106,11 +107,7 @@ pub struct PoolBuilder {
     link: LinkKind,
     spares: usize,
     instance: InstancePolicy,
-    args: Vec<String>,
-    env: Vec<(String, String)>,
-    config: Vec<(String, String)>,
-    dirs: Vec<Folder>,
-    hosts: Vec<AllowedHost>,
+    surroundings: Surroundings,
     metering: Option<Metering>,
     wait: WaitPolicy,
     workers: usize,
@@ -142,11 +139,7 @@ impl PoolBuilder {
             link: LinkKind::default(),
             spares: 1,
             instance: InstancePolicy::default(),
-            args: Vec::new(),
-            env: Vec::new(),
-            config: Vec::new(),
-            dirs: Vec::new(),
-            hosts: Vec::new(),
+            surroundings: Surroundings::default(),
             metering: None,
             wait: WaitPolicy::default(),
             workers: 1,
@@ -226,23 +219,30 @@ impl PoolBuilder {
         self
     }
 
+    /// All that the guest finds around it, at once: arguments, environment, settings, folders and hosts, each of which
+    /// can be given alone, too. What was given before is forgotten.
+    pub fn surroundings(mut self, surroundings: Surroundings) -> Self {
+        self.surroundings = surroundings;
+        self
+    }
+
     /// What a command is told as its arguments, after its own name. Default: nothing. Guests of interface 1 are
     /// told nothing.
     pub fn args(mut self, args: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        self.args = args.into_iter().map(Into::into).collect();
+        self.surroundings.args = args.into_iter().map(Into::into).collect();
         self
     }
 
     /// Adds a variable to what a command is told as its environment, which has nothing in it otherwise: that of
     /// this process is never handed on.
     pub fn env(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
-        self.env.push((key.into(), value.into()));
+        self.surroundings.env.push((key.into(), value.into()));
         self
     }
 
     /// Adds a setting to those that an Extism plugin can ask for by its key. Default: none.
     pub fn config(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
-        self.config.push((key.into(), value.into()));
+        self.surroundings.config.push((key.into(), value.into()));
         self
     }
 
@@ -255,7 +255,7 @@ impl PoolBuilder {
     /// Where files have a largest size (`ulimit -f`) and a folder may be written to, this process gets a handler for
     /// `SIGXFSZ`, without which a guest could end it.
     pub fn dir(mut self, folder: Folder) -> Self {
-        self.dirs.push(folder);
+        self.surroundings.dirs.push(folder);
         self
     }
 
@@ -268,7 +268,7 @@ impl PoolBuilder {
     /// MiB at the most and counts as the guest's memory; what is sent counts as its output. A job that is run again
     /// fetches again.
     pub fn allow_host(mut self, host: AllowedHost) -> Self {
-        self.hosts.push(host);
+        self.surroundings.hosts.push(host);
         self
     }
 
@@ -494,9 +494,9 @@ impl PoolBuilder {
     }
 
     /// The folders that the guest is granted, opened.
-    fn folders(&self, guest: &Guest) -> Result<Grants, FolderError> {
-        match self.dirs.is_empty() || guest.entry().knows_folders() {
-            true => Grants::open(&self.dirs),
+    pub(crate) fn folders(&self, guest: &Guest) -> Result<Grants, FolderError> {
+        match self.surroundings.dirs.is_empty() || guest.entry().knows_folders() {
+            true => Grants::open(&self.surroundings.dirs),
             false => Err(FolderError::NoUse {
                 guest: guest.name().to_owned(),
                 kind: guest.entry().to_string(),
@@ -506,8 +506,8 @@ impl PoolBuilder {
 
     /// The hosts that the guest may fetch from.
     fn hosts(&self, guest: &Guest) -> Result<Hosts, HostError> {
-        match self.hosts.is_empty() || guest.entry().fetches() {
-            true => Ok(Hosts::from(&*self.hosts)),
+        match self.surroundings.hosts.is_empty() || guest.entry().fetches() {
+            true => Ok(Hosts::from(&*self.surroundings.hosts)),
             false => Err(HostError::NoUse {
                 guest: guest.name().to_owned(),
                 kind: guest.entry().to_string(),
@@ -516,15 +516,18 @@ impl PoolBuilder {
     }
 
     /// What the guest will find around it.
-    fn world(&self, guest: &Guest) -> Result<World, BuildError> {
-        let told = self
-            .args
-            .iter()
-            .chain(self.env.iter().flat_map(|(key, value)| [key, value]));
+    pub(crate) fn world(&self, guest: &Guest) -> Result<World, BuildError> {
+        let told = self.surroundings.args.iter().chain(
+            self.surroundings
+                .env
+                .iter()
+                .flat_map(|(key, value)| [key, value]),
+        );
         if told.clone().any(|text| text.contains('\0')) {
             return Err(BuildError::Told("one of them has a zero byte".to_owned()));
         }
         if let Some((key, _)) = self
+            .surroundings
             .env
             .iter()
             .find(|(key, _)| key.is_empty() || key.contains('='))
@@ -533,9 +536,9 @@ impl PoolBuilder {
             return Err(BuildError::Told(why));
         }
         let mut world = World::of(guest);
-        world.args.extend(self.args.iter().cloned());
-        world.env.clone_from(&self.env);
-        world.config.clone_from(&self.config);
+        world.args.extend(self.surroundings.args.iter().cloned());
+        world.env.clone_from(&self.surroundings.env);
+        world.config.clone_from(&self.surroundings.config);
         world.hosts = self.hosts(guest)?;
         if world.told() > World::MOST {
             return Err(BuildError::Told(format!(

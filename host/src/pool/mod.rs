@@ -19,6 +19,7 @@ mod prepared;
 mod shared;
 mod slot;
 mod supervisor;
+mod surroundings;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
@@ -49,6 +50,7 @@ pub use health::Health;
 pub use policy::RestartPolicy;
 pub use prepared::Prepared;
 pub use shared::Incident;
+pub use surroundings::Surroundings;
 pub use ticket::{Completion, Lost, Ticket};
 
 use batch::Load;

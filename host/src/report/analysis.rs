@@ -486,7 +486,7 @@ mod tests {
         };
         let subject = Subject {
             guest: Guest::embedded("echo").unwrap(),
-            surroundings: crate::experiment::Surroundings::default(),
+            surroundings: crate::pool::Surroundings::default(),
             inputs: Vec::new(),
             limits,
             instance: InstancePolicy::Fresh,

@@ -114,7 +114,7 @@ mod tests {
     fn plan(experiments: &[&str], budget: Budget) -> Plan {
         let subject = Subject {
             guest: Guest::embedded("echo").unwrap(),
-            surroundings: crate::experiment::Surroundings::default(),
+            surroundings: crate::pool::Surroundings::default(),
             inputs: vec![Vec::new()],
             limits: Limits::default(),
             hardening: crate::options::Hardening::default(),
